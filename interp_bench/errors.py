@@ -1,0 +1,54 @@
+"""Every error that interp_bench raises on purpose: one tree, one line each.
+
+InterpBenchError
+├── RegistryError        models.yaml is wrong, or a model is unknown
+├── UnavailableError     a model's weights are not on this machine
+├── SiteError            a name that is no site of this model
+├── RegistrationError    a technique or task breaks its contract at registration
+├── ContractError        a technique broke its contract while it ran
+├── PlantingError        a task cannot plant its mechanism in this model
+└── StoreError           the trial store is damaged, foreign or of another schema
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InterpBenchError(Exception):
+    """Base of all errors raised on purpose; its text is one line for the user."""
+
+
+class RegistryError(InterpBenchError):
+    """models.yaml is malformed, or names something that does not exist."""
+
+
+class UnavailableError(InterpBenchError):
+    """The weights of a model are not on this machine; the text says how to get them."""
+
+
+class SiteError(InterpBenchError):
+    """A name is not a site of this model."""
+
+
+class RegistrationError(InterpBenchError):
+    """A technique or a task does not meet its contract; found when it is registered."""
+
+
+class ContractError(InterpBenchError):
+    """A technique's answer or behaviour broke the contract of its track."""
+
+
+class PlantingError(InterpBenchError):
+    """A mechanism does not fit into this model; the trial becomes ``invalid`` with this reason."""
+
+
+class StoreError(InterpBenchError):
+    """The store cannot be used as it is; the text says the way out."""
+
+
+def near_name(name: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,131 @@
+"""What all tracks share: Problem, Metric, Track, and the result of planting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+import torch
+
+from interp_bench.errors import ContractError
+from interp_bench.model.handle import Model
+from interp_bench.planting.certificate import Certificate
+
+P = TypeVar("P", bound="Problem")
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What every technique may see: the planted model, and a seed for its own randomness.
+
+    Attributes:
+        model: the planted model behind the one handle.
+        seed: seed of the technique's own randomness; it says nothing about the plant.
+    """
+
+    model: Model
+    seed: int
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A fresh numpy generator, the same at every access."""
+        return np.random.default_rng(self.seed)
+
+    def generator(self) -> torch.Generator:
+        """Return a fresh torch generator on the CPU, the same at every call."""
+        return torch.Generator().manual_seed(self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planted(Generic[P, T]):
+    """What a task returns: the problem, its hidden truth and the measured certificate."""
+
+    problem: P
+    truth: T
+    certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A named number in a score.
+
+    Attributes:
+        name: key in the score.
+        direction: whether ``higher`` or ``lower`` is better.
+        best: the value of a perfect answer.
+        floor: what guessing gives, in words (the number is measured on each problem).
+        cites: where the definition comes from.
+    """
+
+    name: str
+    direction: Literal["higher", "lower"]
+    best: float
+    floor: str
+    cites: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track(Generic[P, T, A]):
+    """One question, with the types that ask and answer it and the code that grades.
+
+    Attributes:
+        name: short name, also the folder under ``tasks/``.
+        question: the question in one sentence.
+        problem_type, truth_type, answer_type: classes that annotations are matched against.
+        metrics: declared metrics; the first is the primary one.
+        check: raises ContractError when an answer does not fit its problem.
+        grade: computes every declared metric; runs only on checked answers.
+        true_answer: the answer that Truth itself gives, for the ceiling.
+    """
+
+    name: str
+    question: str
+    problem_type: type[P]
+    truth_type: type[T]
+    answer_type: type[A]
+    metrics: tuple[Metric, ...]
+    check: Callable[[P, A], None]
+    grade: Callable[[P, T, A], Mapping[str, float]]
+    true_answer: Callable[[P, T], A]
+
+    @property
+    def primary(self) -> Metric:
+        """The metric that skill is computed from."""
+        return self.metrics[0]
+
+    def score(self, problem: P, truth: T, answer: Any) -> dict[str, float]:
+        """Check an answer and grade it: the one code path of techniques, floor and ceiling.
+
+        Raises:
+            ContractError: the answer has the wrong type, shape, site or values.
+        """
+        if not isinstance(answer, self.answer_type):
+            raise ContractError(
+                f"answer is a {type(answer).__name__}; the {self.name} track takes {self.answer_type.__name__}"
+            )
+        self.check(problem, answer)
+        scores = {name: float(value) for name, value in self.grade(problem, truth, answer).items()}
+        declared = [metric.name for metric in self.metrics]
+        if sorted(scores) != sorted(declared):
+            raise ContractError(f"track {self.name} declares metrics {declared} but graded {sorted(scores)}")
+        return scores
+
+
+def require_finite(values: torch.Tensor, what: str) -> None:
+    """Raise ContractError unless every value is finite."""
+    if not bool(torch.isfinite(values).all()):
+        raise ContractError(f"{what} holds values that are not finite (nan or inf)")
+
+
+def require_shape(values: torch.Tensor, shape: tuple[int | None, ...], what: str) -> None:
+    """Raise ContractError unless ``values`` has this shape; None stands for any size."""
+    fits = values.ndim == len(shape) and all(
+        want is None or have == want for have, want in zip(values.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = "(" + ", ".join("any" if want is None else str(want) for want in shape) + ")"
+        raise ContractError(f"{what} has shape {tuple(values.shape)}; expected {wanted}")
