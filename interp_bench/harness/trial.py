@@ -1,0 +1,165 @@
+"""The stored unit: one technique on one task, one model and one seed, with its status and reason."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+SCHEMA = 1
+"""Number of the layout of a stored trial; raised when a field changes its meaning."""
+
+Status = Literal["ok", "skipped", "failed", "timed_out", "out_of_memory", "invalid", "crashed"]
+Role = Literal["technique", "floor", "ceiling"]
+
+STATUSES: tuple[Status, ...] = (
+    "ok",
+    "invalid",
+    "skipped",
+    "failed",
+    "timed_out",
+    "out_of_memory",
+    "crashed",
+)
+
+Scores = dict[str, FiniteFloat]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Stored(BaseModel):
+    """Base of everything that is stored: frozen, and refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class CheckNumbers(Stored):
+    """One check of a certificate: the measured value and the bound that it had to meet."""
+
+    value: float
+    relation: Literal[">=", "<="]
+    bound: float
+    passed: bool
+
+
+class Provenance(Stored):
+    """Where and with what a trial was run; names no path of the machine.
+
+    Attributes:
+        interp_bench, python, torch, transformers, timm, transformer_lens, numpy: versions.
+        git_commit: commit of the project that was benchmarked, empty outside a repository.
+        device: ``cpu``, or the name of the accelerator.
+        threads: intra-op threads of the process.
+        platform: operating system and processor architecture.
+        started_at: UTC, ISO 8601.
+    """
+
+    interp_bench: str
+    git_commit: str = ""
+    python: str
+    torch: str = ""
+    transformers: str = ""
+    timm: str = ""
+    transformer_lens: str = ""
+    numpy: str = ""
+    device: str = "cpu"
+    threads: int = 1
+    platform: str = ""
+    started_at: str
+
+
+class Trial(Stored):
+    """One technique x task x model x seed.
+
+    Attributes:
+        schema_number: layout of this record.
+        key: hash of everything that decides the result; equal keys mean equal questions.
+        run_id: the run that computed it.
+        technique, track, task, model, seed: what was tried; ``technique`` is the bare name.
+        role: ``floor`` and ``ceiling`` rows calibrate the others.
+        status, reason: the outcome in a word, and why when it is not ``ok``.
+        primary: name of the metric that ``skill`` is computed from.
+        scores: every metric of the answer; empty unless ``status`` is ``ok``.
+        floor_scores: mean over ``floor_draws`` guesses on the same problem, by the same code.
+        floor_spread: standard deviation of those guesses (of one draw, not of the mean).
+        ceiling_scores: the score of the truth itself.
+        skill: ``(score - floor) / (ceiling - floor)`` of the primary metric; None unless ``ok``.
+        seconds, cpu_seconds: cost of the technique's call, wall clock and processor.
+        peak_memory_mb: peak resident memory above the idle planted model, in MiB.
+        forwards, backwards: passes through the model during the call.
+        plant_seconds: cost of planting and certifying the problem, shared by all techniques.
+        certificate: the checks of the problem, by name.
+        warnings: how many warnings of each category the technique raised.
+        technique_version, technique_arguments, technique_fingerprint: what was run.
+        task_version, dials: what was asked.
+        model_revision, params, modality, kind, ladder: facts about the model.
+        provenance: where and with what it was run.
+    """
+
+    schema_number: int = SCHEMA
+    key: str
+    run_id: str
+    technique: str
+    track: str
+    task: str
+    model: str
+    seed: int
+    role: Role = "technique"
+    status: Status
+    reason: str = ""
+    primary: str
+    scores: Scores = {}
+    floor_scores: Scores = {}
+    floor_spread: Scores = {}
+    floor_draws: Count = 0
+    ceiling_scores: Scores = {}
+    skill: FiniteFloat | None = None
+    seconds: NonNegative = 0.0
+    cpu_seconds: NonNegative = 0.0
+    peak_memory_mb: NonNegative = 0.0
+    forwards: Count = 0
+    backwards: Count = 0
+    plant_seconds: NonNegative = 0.0
+    certificate: dict[str, CheckNumbers] = {}
+    warnings: dict[str, int] = {}
+    technique_version: int
+    technique_arguments: dict[str, bool | int | float | str | None] = {}
+    technique_fingerprint: str = ""
+    task_version: int
+    dials: dict[str, bool | int | float | str | None] = {}
+    model_revision: str
+    params: Count
+    modality: str
+    kind: str
+    ladder: str = ""
+    provenance: Provenance
+
+    @property
+    def technique_id(self) -> str:
+        """``track/technique``."""
+        return f"{self.track}/{self.technique}"
+
+    @property
+    def task_id(self) -> str:
+        """``track/task``."""
+        return f"{self.track}/{self.task}"
+
+    @property
+    def cell(self) -> tuple[str, str, str, int]:
+        """Technique id, task id, model and seed: what a newer trial replaces an older one on."""
+        return (self.technique_id, self.task_id, self.model, self.seed)
+
+    @property
+    def name(self) -> str:
+        """Readable name, ``features/dictionary[pca-resnet18-0]``."""
+        return f"{self.task_id}[{self.technique}-{self.model}-{self.seed}]"
+
+
+def skill_of(score: float, floor: float, ceiling: float) -> float:
+    """Return ``(score - floor) / (ceiling - floor)``: 0 is guessing, 1 is the truth.
+
+    It has the same sign for metrics where lower is better, since numerator and denominator turn
+    together. It is exactly 1.0 when ``score`` equals ``ceiling``.
+
+    Raises:
+        ZeroDivisionError: floor and ceiling are the same, so there is nothing to measure.
+    """
+    return (score - floor) / (ceiling - floor)
