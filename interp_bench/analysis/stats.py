@@ -1,0 +1,73 @@
+"""Means and their intervals: the only statistics that every other table rests on."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import t as student
+
+LEVEL = 0.95
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A mean with its confidence interval.
+
+    Attributes:
+        mean: the arithmetic mean.
+        low: lower bound; minus infinity when one value says nothing of the spread.
+        high: upper bound; plus infinity likewise.
+        n: how many values it rests on.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there were enough values for finite bounds."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval; infinite when it is not bounded."""
+        return (self.high - self.low) / 2
+
+    def contains(self, value: float) -> bool:
+        """Return whether a value lies in the interval, but for rounding."""
+        return self.low - ROUNDING <= value <= self.high + ROUNDING
+
+
+def t_interval(values: Sequence[float], *, comparisons: int = 1, level: float = LEVEL) -> Interval:
+    """Return the mean of values with Student's t interval.
+
+    Args:
+        values: independent measurements, at least one.
+        comparisons: how many intervals are to hold together; Bonferroni divides the error by it.
+        level: confidence that all of them hold.
+
+    Returns:
+        The interval; its bounds are infinite for a single value.
+
+    Raises:
+        ValueError: there are no values, one is not finite, or ``comparisons`` is less than 1.
+    """
+    if not values:
+        raise ValueError("an interval needs at least one value")
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError("an interval needs finite values")
+    if comparisons < 1:
+        raise ValueError(f"comparisons is {comparisons}; it starts at 1")
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return Interval(mean=mean, low=-math.inf, high=math.inf, n=1)
+    error = (1.0 - level) / comparisons
+    quantile = float(student.isf(error / 2, len(values) - 1))
+    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
+    return Interval(mean=mean, low=mean - half, high=mean + half, n=len(values))

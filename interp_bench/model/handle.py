@@ -1,0 +1,240 @@
+"""The one handle on a network: forward, sites, recording and patching, the same for LM, ViT and CNN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from interp_bench.errors import SiteError
+from interp_bench.model.graph import Graph, build_graph
+from interp_bench.model.hooks import Edit, hooked
+from interp_bench.model.sites import Site, find_site, transformer_sites
+from interp_bench.model.transformer import TransformerAnatomy, find_transformer
+from interp_bench.model.vision import ConvAnatomy, find_cnn
+from interp_bench.registry.spec import ModelSpec
+
+Patch = Tensor | Callable[[Tensor], Tensor]
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts of forward and backward passes through the logits, in samples-independent calls."""
+
+    forwards: int = 0
+    backwards: int = 0
+
+
+class Model:
+    """A live network. Only this handle installs hooks, and every exit takes them off.
+
+    Args:
+        spec: the row of models.yaml.
+        module: the network, in eval mode, no parameter requiring a gradient.
+    """
+
+    def __init__(self, spec: ModelSpec, module: nn.Module) -> None:
+        self.spec = spec
+        self.module = module
+        self.meter = Meter()
+        self.anatomy: TransformerAnatomy | ConvAnatomy | None = find_transformer(module) or find_cnn(module)
+        self._sites: dict[str, Site] = {}
+        self._widths: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        """Return e.g. ``Model('resnet18', 11,186,772 parameters)``."""
+        return f"Model({self.spec.id!r}, {self.spec.params:,} parameters)"
+
+    # ------------------------------------------------------------------ facts
+    @property
+    def modality(self) -> str:
+        """``lm`` or ``image``."""
+        return self.spec.modality
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the weights."""
+        return next(self.module.parameters()).dtype
+
+    @property
+    def transformer(self) -> TransformerAnatomy:
+        """The anatomy of a transformer.
+
+        Raises:
+            SiteError: the network is no transformer of a known kind.
+        """
+        if not isinstance(self.anatomy, TransformerAnatomy):
+            raise SiteError(f"model {self.spec.id!r} ({self.spec.kind}) has no attention heads")
+        return self.anatomy
+
+    @property
+    def cnn(self) -> ConvAnatomy:
+        """The anatomy of a convolutional network.
+
+        Raises:
+            SiteError: the network is no CNN of a known kind.
+        """
+        if not isinstance(self.anatomy, ConvAnatomy):
+            raise SiteError(f"model {self.spec.id!r} ({self.spec.kind}) is no ResNet or ConvNeXt")
+        return self.anatomy
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Residual-stream sites in order of depth."""
+        if isinstance(self.anatomy, TransformerAnatomy):
+            return transformer_sites(self.anatomy)
+        return tuple(self.anatomy.blocks) if self.anatomy else ()
+
+    @property
+    def n_layers(self) -> int:
+        """Number of residual blocks."""
+        return len(self.sites)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream of a transformer."""
+        return self.transformer.d_model
+
+    @property
+    def n_heads(self) -> int:
+        """Attention heads per block of a transformer."""
+        return self.transformer.n_heads
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of logits: vocabulary of an LM, classes of an image model."""
+        head = self.transformer.head.module if isinstance(self.anatomy, TransformerAnatomy) else self.cnn.head
+        weight = head.weight
+        assert isinstance(weight, Tensor)
+        return int(weight.shape[0])
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the pixels that an image model takes."""
+        return int(getattr(self.spec.source, "image_size"))
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The circuit graph of a transformer: nodes, and edges into q, k, v, MLPs and logits."""
+        return build_graph(self.transformer)
+
+    def site(self, name: str) -> Site:
+        """Resolve a site name.
+
+        Raises:
+            SiteError: the network has no such site; the message suggests a near name.
+        """
+        if name not in self._sites:
+            self._sites[name] = find_site(name, self.module, self.anatomy)
+        return self._sites[name]
+
+    # ---------------------------------------------------------------- forward
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return logits: tokens (batch, position) -> (batch, position, d_vocab); pixels -> (batch, class)."""
+        output = self.module(inputs, use_cache=False) if hasattr(self.module, "config") else self.module(inputs)
+        logits: Tensor = output if isinstance(output, Tensor) else output.logits
+        self.meter.forwards += 1
+        if logits.requires_grad:
+            logits.register_hook(self._count_backward)
+        return logits
+
+    def _count_backward(self, gradient: Tensor) -> None:
+        self.meter.backwards += 1
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return token embeddings (batch, position, d_model), positions not added."""
+        with torch.no_grad():
+            embedded: Tensor = self.transformer.token_embedding(tokens)
+        return embedded
+
+    def from_embeddings(self, embeddings: Tensor) -> Tensor:
+        """Run an LM on embeddings (batch, position, d_model) in place of tokens; returns logits."""
+        tokens = torch.zeros(embeddings.shape[:2], dtype=torch.long, device=embeddings.device)
+        with self.patch({"hook_embed": embeddings}):
+            return self(tokens)
+
+    # ------------------------------------------------------ recording, patching
+    @contextmanager
+    def record(self, *names: str, leaf: bool = False) -> Iterator[dict[str, Tensor]]:
+        """Record activations (batch, position, width) at sites while the block runs.
+
+        Args:
+            names: site names.
+            leaf: cut the graph at each site and record leaves that require a gradient.
+
+        Yields:
+            A dict that is filled by each forward; the last forward wins.
+        """
+        cache: dict[str, Tensor] = {}
+
+        def reader(site: Site) -> Edit:
+            def edit(raw: Tensor) -> Tensor | None:
+                values = site.view(raw)
+                if leaf:
+                    values = values.detach().requires_grad_()
+                cache[site.name] = values
+                # The network may go on to change its own tensor in place, so it gets a copy.
+                return site.write(raw, values).clone()
+
+            return edit
+
+        sites = [self.site(name) for name in names]
+        with hooked([(site.module, site.side, reader(site)) for site in sites]):
+            yield cache
+
+    @contextmanager
+    def patch(self, patches: Mapping[str, Patch]) -> Iterator[None]:
+        """Replace activations at sites while the block runs.
+
+        Args:
+            patches: site name -> tensor (batch, position, width), or a function from the
+                activation to its replacement of the same shape.
+        """
+
+        def writer(site: Site, patch: Patch) -> Edit:
+            def edit(raw: Tensor) -> Tensor:
+                return site.write(raw, patch(site.view(raw)) if callable(patch) else patch)
+
+            return edit
+
+        resolved = [(self.site(name), patch) for name, patch in patches.items()]
+        with hooked([(site.module, site.side, writer(site, patch)) for site, patch in resolved]):
+            yield
+
+    def activations(self, inputs: Tensor, name: str, *, batch_size: int = 64) -> Tensor:
+        """Return activations (n_inputs, position, width) at a site, without gradient."""
+        parts = []
+        with torch.no_grad(), self.record(name) as cache:
+            for batch in inputs.split(batch_size):
+                self(batch)
+                parts.append(cache[name])
+        return torch.cat(parts)
+
+    def logits(self, inputs: Tensor, *, batch_size: int = 64) -> Tensor:
+        """Return logits in batches, without gradient."""
+        with torch.no_grad():
+            return torch.cat([self(batch) for batch in inputs.split(batch_size)])
+
+    def example(self) -> Tensor:
+        """Return one smallest possible input: two tokens, or one black image."""
+        if self.modality == "lm":
+            return torch.zeros(1, 2, dtype=torch.long, device=self.device)
+        size = self.image_size
+        return torch.zeros(1, 3, size, size, device=self.device, dtype=self.dtype)
+
+    def width(self, name: str) -> int:
+        """Return the width of a site, found by one forward of the smallest input."""
+        if name not in self._widths:
+            forwards = self.meter.forwards
+            self._widths[name] = self.activations(self.example(), name).shape[-1]
+            self.meter.forwards = forwards
+        return self._widths[name]

@@ -1,0 +1,104 @@
+"""A linear map, or some of its output columns, read and written as ``y = x @ W + b``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+def matrix(module: nn.Module) -> Tensor:
+    """Return a (d_in, d_out) view of a linear, Conv1D or 1x1 convolution weight."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    if type(module).__name__ == "Conv1D":
+        return weight.data
+    return weight.data.flatten(1).T
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Output columns of a linear module.
+
+    Attributes:
+        module: ``nn.Linear``, transformers' ``Conv1D`` or a 1x1 ``nn.Conv2d``.
+        columns: (n,) indices of the output columns that belong to this projection; None means all.
+    """
+
+    module: nn.Module
+    columns: Tensor | None = None
+
+    @property
+    def n_columns(self) -> int:
+        """Number of output columns."""
+        return matrix(self.module).shape[1] if self.columns is None else len(self.columns)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of inputs."""
+        return matrix(self.module).shape[0]
+
+    def narrow(self, start: int, length: int) -> Projection:
+        """Return the projection of columns ``start`` to ``start + length``."""
+        columns = torch.arange(self.n_columns) if self.columns is None else self.columns
+        return Projection(self.module, columns[start : start + length])
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Return ``x @ W + b`` for these columns only; differentiable in ``x``."""
+        weight, bias = matrix(self.module), self._bias()
+        if self.columns is not None:
+            weight = weight[:, self.columns]
+            bias = None if bias is None else bias[self.columns]
+        y = x @ weight
+        return y if bias is None else y + bias
+
+    def select(self, output: Tensor) -> Tensor:
+        """Pick these columns out of the module's whole output (..., d_out)."""
+        return output if self.columns is None else output[..., self.columns]
+
+    def replace(self, output: Tensor, values: Tensor) -> Tensor:
+        """Return a copy of the module's whole output with these columns set to ``values``."""
+        if self.columns is None:
+            return values
+        return output.index_copy(-1, self.columns.to(output.device), values)
+
+    def read(self) -> Tensor:
+        """Return the weight (d_in, n) as a float64 copy."""
+        weight = matrix(self.module)
+        return (weight if self.columns is None else weight[:, self.columns]).to(torch.float64, copy=True)
+
+    def write(self, weight: Tensor) -> None:
+        """Set the weight (d_in, n) in place, cast to the module's dtype."""
+        mine = matrix(self.module)
+        if self.columns is None:
+            mine.copy_(weight.to(mine.dtype))
+        else:
+            mine[:, self.columns] = weight.to(mine.dtype)
+
+    def read_bias(self) -> Tensor | None:
+        """Return the bias (n,) as a float64 copy, or None where the module has none."""
+        bias = self._bias()
+        if bias is None:
+            return None
+        return (bias if self.columns is None else bias[self.columns]).to(torch.float64, copy=True)
+
+    def write_bias(self, bias: Tensor) -> None:
+        """Set the bias (n,) in place; does nothing where the module has none."""
+        mine = self._bias()
+        if mine is None:
+            return
+        mine[slice(None) if self.columns is None else self.columns] = bias.to(mine.dtype)
+
+    def read_rows(self, start: int, length: int) -> Tensor:
+        """Return rows (inputs) ``start`` to ``start + length`` of the weight as a float64 copy."""
+        return matrix(self.module)[start : start + length].to(torch.float64, copy=True)
+
+    def write_rows(self, start: int, weight: Tensor) -> None:
+        """Set rows of the weight in place, from row ``start`` on."""
+        mine = matrix(self.module)
+        mine[start : start + len(weight)] = weight.to(mine.dtype)
+
+    def _bias(self) -> Tensor | None:
+        bias = getattr(self.module, "bias", None)
+        return bias.data if isinstance(bias, Tensor) else None

@@ -1,0 +1,44 @@
+"""The anatomy of a convolutional network: its residual blocks in order of depth."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvAnatomy:
+    """Where everything is in one residual CNN (timm ``ResNet`` or ``ConvNeXt``).
+
+    Attributes:
+        family: ``resnet`` or ``convnext``.
+        blocks: residual blocks by module path, in order of depth.
+        head: the final linear layer.
+        channels_last: regular expression for module paths whose tensors are (batch, h, w, channel).
+    """
+
+    family: str
+    blocks: dict[str, nn.Module]
+    head: nn.Linear
+    channels_last: re.Pattern[str] | None
+
+
+def find_cnn(module: nn.Module) -> ConvAnatomy | None:
+    """Return the anatomy of a timm ResNet or ConvNeXt, or None for any other network."""
+    name = type(module).__name__
+    if name == "ResNet":
+        layers = [n for n in ("layer1", "layer2", "layer3", "layer4") if hasattr(module, n)]
+        blocks = {f"{n}.{i}": b for n in layers for i, b in enumerate(getattr(module, n))}
+        return ConvAnatomy(family="resnet", blocks=blocks, head=module.fc, channels_last=None)
+    if name == "ConvNeXt":
+        blocks = {
+            f"stages.{s}.blocks.{i}": b
+            for s, stage in enumerate(module.stages)
+            for i, b in enumerate(stage.blocks)
+        }
+        mlp_last = not next(iter(blocks.values())).use_conv_mlp
+        pattern = re.compile(r"stages\.\d+\.blocks\.\d+\.(norm|mlp)(\.|$)") if mlp_last else None
+        return ConvAnatomy(family="convnext", blocks=blocks, head=module.head.fc, channels_last=pattern)
+    return None

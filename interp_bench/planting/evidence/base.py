@@ -1,0 +1,68 @@
+"""What planted evidence looks like, whatever the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stimuli:
+    """Inputs with patterns at known places.
+
+    Attributes:
+        inputs: tokens (n, position) or pixels (n, 3, height, width).
+        masks: (n, k, position) or (n, k, height, width) bool: where the k-th pattern of an input is.
+    """
+
+    inputs: Tensor
+    masks: Tensor
+
+
+Sampler = Callable[[Tensor, torch.Generator], Stimuli]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A planted mechanism: each pattern, wherever it stands in the input, raises its own logit.
+
+    Patterns come in groups that run side by side, each through carriers of its own; pattern
+    ``i`` of all groups together has index ``i`` (group 0 first). An input holds at most one
+    pattern of each group.
+
+    Attributes:
+        groups: number of patterns in each group.
+        outputs: (n_patterns,) index of the logit that each pattern raises.
+        carriers: residual-stream site -> (n_patterns, width) directions, one a pattern, not
+            necessarily of unit length, whose coordinates carry the pattern to its logit; only
+            sites at which interchanging them changes the logits (see ``position``).
+        position: position at which the carriers are read: -1 (last token), 0 (class token), or
+            None where every position carries them (CNN).
+        sample: (classes (n, n_groups) pattern indices with -1 for none, generator) -> Stimuli.
+        parts: names of the planted parts (heads, neurons, channels) for reports.
+    """
+
+    groups: tuple[int, ...]
+    outputs: Tensor
+    carriers: dict[str, Tensor]
+    position: int | None
+    sample: Sampler
+    parts: tuple[str, ...]
+
+    @property
+    def n_patterns(self) -> int:
+        """Number of patterns over all groups."""
+        return sum(self.groups)
+
+    def members(self, group: int) -> slice:
+        """Return the indices of the patterns of one group."""
+        start = sum(self.groups[:group])
+        return slice(start, start + self.groups[group])
+
+    def read(self, logits: Tensor) -> Tensor:
+        """Return (n, n_patterns) logits of the patterns: last position of an LM, or the classes."""
+        final = logits[:, -1] if logits.ndim == 3 else logits
+        return final[:, self.outputs.to(final.device)]
