@@ -6,6 +6,7 @@ InterpBenchError
 ├── SiteError            a name that is no site of this model
 ├── RegistrationError    a technique or task breaks its contract at registration
 ├── ContractError        a technique broke its contract while it ran
+├── Inapplicable         a technique does not apply to this problem; the trial is skipped
 ├── PlantingError        a task cannot plant its mechanism in this model
 └── StoreError           the trial store is damaged, foreign or of another schema
 """
@@ -38,6 +39,10 @@ class RegistrationError(InterpBenchError):
 
 class ContractError(InterpBenchError):
     """A technique's answer or behaviour broke the contract of its track."""
+
+
+class Inapplicable(InterpBenchError):
+    """A technique does not apply to this problem; the trial is skipped with this reason."""
 
 
 class PlantingError(InterpBenchError):

@@ -196,9 +196,9 @@ class Store:
             raise StoreError(f"cannot use the store {self.path}: {error}; {_WAY_OUT}") from error
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            what = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
             raise StoreError(
-                f"the store {self.path} holds a trial that cannot be read ({where}: {first['msg']}); {_WAY_OUT}"
+                f"the store {self.path} holds a trial that cannot be read ({what}); {_WAY_OUT}"
             ) from error
 
 

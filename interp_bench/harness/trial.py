@@ -85,7 +85,9 @@ class Trial(Stored):
         seconds, cpu_seconds: cost of the technique's call, wall clock and processor.
         peak_memory_mb: peak resident memory above the idle planted model, in MiB.
         forwards, backwards: passes through the model during the call.
-        plant_seconds: cost of planting and certifying the problem, shared by all techniques.
+        grade_seconds: cost of grading the answer.
+        plant_seconds: cost of planting and certifying the problem, and of measuring its floor and
+            ceiling; shared by all techniques.
         certificate: the checks of the problem, by name.
         warnings: how many warnings of each category the technique raised.
         technique_version, technique_arguments, technique_fingerprint: what was run.
@@ -117,6 +119,7 @@ class Trial(Stored):
     peak_memory_mb: NonNegative = 0.0
     forwards: Count = 0
     backwards: Count = 0
+    grade_seconds: NonNegative = 0.0
     plant_seconds: NonNegative = 0.0
     certificate: dict[str, CheckNumbers] = {}
     warnings: dict[str, int] = {}
