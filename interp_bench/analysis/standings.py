@@ -1,0 +1,122 @@
+"""Standings: each technique's row on a track, from all of its cells."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from interp_bench.analysis.cells import FAILING, ROLES, Cell, statuses_of
+from interp_bench.analysis.reach import Reach, reaches_of
+from interp_bench.analysis.stats import Interval, t_interval
+from interp_bench.harness.trial import Role, Status, Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one call of a technique took: medians over its answers.
+
+    Attributes:
+        seconds: wall clock.
+        forwards, backwards: passes through the model.
+        peak_memory_mb: memory above the idle planted model, MiB.
+    """
+
+    seconds: float
+    forwards: float
+    backwards: float
+    peak_memory_mb: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One technique's row on one track.
+
+    Attributes:
+        technique, track, role: who and where.
+        skill: mean over models with Student's t interval over the means of the models, since seeds
+            and tasks on one model are not independent; failing trials count as 0. None when the
+            technique was scored nowhere.
+        by_modality: the same within each modality.
+        models: on how many models it rests.
+        cells: on how many task x model cells it rests.
+        reaches: its reach on each ladder.
+        cost: None when it never gave an answer.
+        statuses: how many trials ended in each status.
+    """
+
+    technique: str
+    track: str
+    role: Role
+    skill: Interval | None
+    by_modality: Mapping[str, Interval]
+    models: int
+    cells: int
+    reaches: tuple[Reach, ...]
+    cost: Cost | None
+    statuses: Mapping[Status, int]
+
+    @property
+    def failures(self) -> int:
+        """How many trials failed, each counted as skill 0."""
+        return sum(count for status, count in self.statuses.items() if status in FAILING)
+
+
+def standings_of(cells: Iterable[Cell]) -> dict[str, tuple[Standing, ...]]:
+    """Return the rows of each track: ceiling, techniques by falling skill, floor; unscored ones last."""
+    rows: dict[str, dict[str, list[Cell]]] = {}
+    for cell in cells:
+        rows.setdefault(cell.track, {}).setdefault(cell.technique, []).append(cell)
+    return {
+        track: tuple(sorted((_standing(group) for group in rows[track].values()), key=_order))
+        for track in sorted(rows)
+    }
+
+
+def skill_over_models(cells: Iterable[Cell]) -> Interval | None:
+    """Return the mean skill over models, each the mean of its cells; None without a scored cell."""
+    models: dict[str, list[float]] = {}
+    for cell in cells:
+        if cell.ranked is not None:
+            models.setdefault(cell.model, []).append(cell.ranked.mean)
+    means = [math.fsum(models[model]) / len(models[model]) for model in sorted(models)]
+    return t_interval(means) if means else None
+
+
+def _standing(cells: list[Cell]) -> Standing:
+    first = cells[0]
+    scored = [cell for cell in cells if cell.ranked is not None]
+    trials = [trial for cell in cells for trial in cell.trials]
+    modalities = sorted({cell.modality for cell in scored}, reverse=True)
+    by_modality = {m: skill_over_models(c for c in scored if c.modality == m) for m in modalities}
+    return Standing(
+        technique=first.technique,
+        track=first.track,
+        role=first.role,
+        skill=skill_over_models(scored),
+        by_modality=MappingProxyType({m: skill for m, skill in by_modality.items() if skill is not None}),
+        models=len({cell.model for cell in scored}),
+        cells=len(scored),
+        reaches=reaches_of(scored),
+        cost=_cost(trials),
+        statuses=statuses_of(trials),
+    )
+
+
+def _cost(trials: list[Trial]) -> Cost | None:
+    answered = [trial for trial in trials if trial.status == "ok"]
+    if not answered:
+        return None
+    return Cost(
+        seconds=statistics.median(trial.seconds for trial in answered),
+        forwards=statistics.median(trial.forwards for trial in answered),
+        backwards=statistics.median(trial.backwards for trial in answered),
+        peak_memory_mb=statistics.median(trial.peak_memory_mb for trial in answered),
+    )
+
+
+def _order(row: Standing) -> tuple[int, bool, float, str]:
+    mean = 0.0 if row.skill is None else row.skill.mean
+    return (ROLES.index(row.role), row.skill is None, -mean, row.technique)

@@ -1,0 +1,58 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from interp_bench.harness.trial import Provenance, Trial
+
+MakeTrial = Callable[..., Trial]
+
+
+@pytest.fixture
+def make_trial() -> MakeTrial:
+    """Return a function that makes one valid trial; keyword arguments change its fields."""
+    return _make_trial
+
+
+def _make_trial(**changes: Any) -> Trial:
+    provenance = {
+        "interp_bench": "0.1.0",
+        "python": "3.11.9",
+        "torch": "2.15.0",
+        "numpy": "2.3.0",
+        "platform": "Linux x86_64",
+        "started_at": "2026-01-02T03:04:05Z",
+    }
+    provenance.update(changes.pop("provenance", {}))
+    fields: dict[str, Any] = {
+        "run_id": "run-1",
+        "technique": "pca",
+        "track": "features",
+        "task": "dictionary",
+        "model": "tiny",
+        "seed": 0,
+        "status": "ok",
+        "primary": "mcc",
+        "technique_version": 1,
+        "technique_fingerprint": "0" * 16,
+        "task_version": 1,
+        "model_revision": "r1",
+        "params": 30_000,
+        "modality": "lm",
+        "kind": "native",
+        "ladder": "native",
+        "seconds": 0.5,
+        "forwards": 4,
+        "provenance": Provenance(**provenance),
+    }
+    fields.update(changes)
+    if fields["status"] == "ok":
+        fields.setdefault("skill", 0.8)
+        fields.setdefault("scores", {fields["primary"]: fields["skill"]})
+    question = ("technique", "track", "task", "model", "seed", "technique_version", "task_version")
+    fields.setdefault("key", "-".join(str(fields[name]) for name in question))
+    return Trial(**fields)
