@@ -57,7 +57,10 @@ def timm_reason(model_id: str, source: TimmSource) -> str | None:
     if source.file is not None:
         path = Path(source.file).expanduser()
         return None if path.is_file() else f"there is no file {path}; put the weights there"
-    if source.pretrained and cached_file(f"timm/{source.architecture}", source.revision, "model.safetensors") is None:
+    if (
+        source.pretrained
+        and cached_file(f"timm/{source.architecture}", source.revision, "model.safetensors") is None
+    ):
         return _fetch(model_id)
     return None
 

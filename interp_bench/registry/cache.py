@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import platformdirs
 
 ENVIRONMENT = "INTERP_BENCH_CACHE"
 
@@ -17,7 +16,7 @@ ENVIRONMENT = "INTERP_BENCH_CACHE"
 def cache_folder() -> Path:
     """Return the cache: ``INTERP_BENCH_CACHE``, else the platform's folder for caches."""
     named = os.environ.get(ENVIRONMENT)
-    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("interp-bench"))
+    return Path(named).expanduser() if named else _platform_folder() / "interp-bench"
 
 
 def model_folder(model_id: str, revision: str) -> Path:
@@ -39,3 +38,11 @@ def appearing(folder: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _platform_folder() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local")))
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

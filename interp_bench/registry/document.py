@@ -46,19 +46,24 @@ def parse(text: str, name: str) -> Document:
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
-                raise RegistryError(f"{name}:{event.start_mark.line + 1}: aliases (*name) are not read; write it out")
+                raise RegistryError(
+                    f"{name}:{_line(event.start_mark)}: aliases (*name) are not read; write it out"
+                )
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
             raise RegistryError(f"{name}:1: the file is empty; it needs `ladders:` and `models:`")
         lines: dict[Path, int] = {}
         return Document(name=name, data=_plain(node, (), lines, name), lines=lines)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        line = _line(error.problem_mark or error.context_mark)
         problem = " ".join((error.problem or error.context or "bad syntax").split())
         raise RegistryError(f"{name}:{line}: not YAML: {problem}") from None
     except yaml.YAMLError as error:
         raise RegistryError(f"{name}:1: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _line(mark: Any) -> int:
+    return int(mark.line) + 1 if mark is not None else 1
 
 
 def _plain(node: yaml.Node, path: Path, lines: dict[Path, int], name: str) -> Any:
@@ -86,7 +91,9 @@ def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int], name: s
         key = str(key_node.value)
         here = (*path, key)
         if key in result:
-            raise RegistryError(f"{name}:{line}: the key {key!r} stands here and in line {lines[here]}; keep one")
+            raise RegistryError(
+                f"{name}:{line}: the key {key!r} stands here and in line {lines[here]}; keep one"
+            )
         lines[here] = line
         result[key] = _plain(value_node, here, lines, name)
     return result

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -50,7 +51,8 @@ class Registry:
     def ladders(self) -> dict[str, tuple[ModelSpec, ...]]:
         """The rows of each ladder, smallest or earliest first."""
         return {
-            ladder.name: tuple(s for s in self.specs if s.ladder == ladder.name) for ladder in self.ladder_rows
+            ladder.name: tuple(s for s in self.specs if s.ladder == ladder.name)
+            for ladder in self.ladder_rows
         }
 
     @cached_property
@@ -66,7 +68,9 @@ class Registry:
         try:
             return self._by_id[model_id]
         except KeyError:
-            raise RegistryError(f"no model {model_id!r} in {self.path.name}{near_name(model_id, self._by_id)}") from None
+            raise RegistryError(
+                f"no model {model_id!r} in {self.path.name}{near_name(model_id, self._by_id)}"
+            ) from None
 
 
 def default_path() -> Path:
@@ -164,10 +168,12 @@ def _message(details: ErrorDetails, location: Place, model: type[BaseModel], row
         case "literal_error":
             choices = [str(c) for c in get_args(_CHOICES.get(key))]
             hint = near_name(str(details["input"]), choices)
-            return f"{key} {details['input']!r} is none of {details['ctx']['expected'].replace(' or ', ', ')}{hint}"
+            expected = str(details["ctx"]["expected"]).replace(" or ", ", ")
+            return f"{key} {details['input']!r} is none of {expected}{hint}"
         case "union_tag_invalid" | "union_tag_not_found":
             given = details["input"].get("kind") if isinstance(details["input"], dict) else details["input"]
-            return f"source kind {given!r} is none of {', '.join(SOURCE_KINDS)}{near_name(str(given), SOURCE_KINDS)}"
+            hint = near_name(str(given), SOURCE_KINDS)
+            return f"source kind {given!r} is none of {', '.join(SOURCE_KINDS)}{hint}"
         case "value_error":
             return str(details["ctx"]["error"])
         case "string_pattern_mismatch":
@@ -190,7 +196,9 @@ def _check_ladders(document: Document, ladders: Sequence[Ladder], specs: Sequenc
     for i, spec in enumerate(specs):
         place: Place = ("models", i, "ladder")
         if spec.ladder not in known:
-            raise document.error(place, f"no ladder {spec.ladder!r}{near_name(spec.ladder, known)} in row {spec.id!r}")
+            raise document.error(
+                place, f"no ladder {spec.ladder!r}{near_name(spec.ladder, known)} in row {spec.id!r}"
+            )
         if spec.modality != known[spec.ladder].modality:
             raise document.error(
                 ("models", i, "modality"),
@@ -201,13 +209,14 @@ def _check_ladders(document: Document, ladders: Sequence[Ladder], specs: Sequenc
         rungs = [(i, spec) for i, spec in enumerate(specs) if spec.ladder == ladder.name]
         if len(rungs) < 2:
             raise document.error(
-                ("ladders", j, "name"), f"ladder {ladder.name!r} has {len(rungs)} model(s); a ladder needs two"
+                ("ladders", j, "name"),
+                f"ladder {ladder.name!r} has {len(rungs)} model(s); a ladder needs two",
             )
         _check_rungs(document, ladder, rungs)
 
 
 def _check_rungs(document: Document, ladder: Ladder, rungs: Sequence[tuple[int, ModelSpec]]) -> None:
-    for (_, lower), (i, upper) in zip(rungs, rungs[1:], strict=False):
+    for (_, lower), (i, upper) in pairwise(rungs):
         if ladder.axis == "size" and upper.params <= lower.params:
             raise document.error(
                 ("models", i, "params"),

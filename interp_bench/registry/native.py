@@ -26,8 +26,11 @@ def open_native(source: NativeSource) -> NativeModel:
     wrapped = open_bridge(source).original_model.state_dict()
     with torch.random.fork_rng(devices=[]):  # its layers draw first weights that are thrown away
         module = NativeModel(_config(source))
-    # The bridge registers each wrapped part under several names, all for the same tensor.
-    module.load_state_dict({key.replace(_WRAPPER, ""): value for key, value in wrapped.items()}, strict=True)
+    # The bridge registers each wrapped part under several names, all for the same tensor, and a zero
+    # bias on the head: only the network's own names count, and each of them must be there.
+    plain = {key.replace(_WRAPPER, ""): value for key, value in wrapped.items()}
+    own = module.state_dict().keys()
+    module.load_state_dict({key: value for key, value in plain.items() if key in own}, strict=True)
     return module
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-_CHUNK = 1 << 24  # entries drawn at once: a float32 copy of a billion-parameter matrix is never made
+from interp_bench.registry.draws import draw_normal
+
 _POSITION_STD = 0.3
 _TO_STREAM = ("o_proj", "down_proj", "attention.dense", "dense_4h_to_h", "c_proj")
 
@@ -35,12 +36,3 @@ def fill_random(model: PreTrainedModel, seed: int) -> None:
             if module_name.endswith(_TO_STREAM):
                 std /= math.sqrt(2 * depth)
         draw_normal(parameter, std, generator)
-
-
-@torch.no_grad()
-def draw_normal(parameter: torch.Tensor, std: float, generator: torch.Generator) -> None:
-    """Fill ``parameter`` in place with N(0, std^2), drawn in float32 on the CPU, a chunk at a time."""
-    flat = parameter.data.view(-1)
-    for start in range(0, flat.numel(), _CHUNK):
-        piece = flat[start : start + _CHUNK]
-        piece.copy_(torch.randn(piece.numel(), generator=generator).mul_(std))

@@ -116,7 +116,9 @@ class TimmSource(BaseModel):
     @model_validator(mode="after")
     def _weights_are_named(self) -> TimmSource:
         if self.revision is not None and not self.pretrained:
-            raise ValueError("`revision:` belongs to pretrained weights; set `pretrained: true` or take it out")
+            raise ValueError(
+                "`revision:` belongs to pretrained weights; set `pretrained: true` or take it out"
+            )
         if self.revision is not None and not _COMMIT.fullmatch(self.revision):
             raise ValueError(f"revision {self.revision!r} is not a commit of 40 hex digits")
         if self.pretrained and self.file:
@@ -124,7 +126,9 @@ class TimmSource(BaseModel):
         if self.file and not self.file.endswith(".safetensors"):
             raise ValueError(f"file {self.file!r} is not a .safetensors file, and no other kind is read")
         if self.pretrained and "." not in self.architecture:
-            raise ValueError(f"pretrained {self.architecture!r} needs the tag of its weights, as in 'resnet18.a1_in1k'")
+            raise ValueError(
+                f"pretrained {self.architecture!r} needs the tag of its weights, as in 'resnet18.a1_in1k'"
+            )
         heads, width = self.args.get("num_heads"), self.args.get("embed_dim")
         if heads and width and width % heads:
             raise ValueError(f"num_heads {heads} does not divide embed_dim {width}")
@@ -159,7 +163,9 @@ class TransformersSource(BaseModel):
         if (self.repo is None) != (self.revision is None):
             raise ValueError("`repo:` and `revision:` belong together")
         if self.revision is not None and self.revision.lower() in _MOVING:
-            raise ValueError(f"revision {self.revision!r} moves; pin a commit of 40 hex digits or a fixed tag")
+            raise ValueError(
+                f"revision {self.revision!r} moves; pin a commit of 40 hex digits or a fixed tag"
+            )
         check_transformers_config(self.config)
         return self
 
@@ -210,7 +216,9 @@ def check_transformers_config(config: dict[str, Any]) -> None:
     model_type = config.get("model_type")
     if model_type not in TRANSFORMERS_KEYS:
         known = ", ".join(sorted(TRANSFORMERS_KEYS))
-        raise ValueError(f"config needs a `model_type` of {known}{near_name(str(model_type), TRANSFORMERS_KEYS)}")
+        raise ValueError(
+            f"config needs a `model_type` of {known}{near_name(str(model_type), TRANSFORMERS_KEYS)}"
+        )
     for key in config:
         if key not in TRANSFORMERS_KEYS[model_type]:
             raise ValueError(
@@ -239,9 +247,8 @@ def _need_positive(config: dict[str, Any], keys: tuple[str, ...]) -> None:
 def _one_of(config: dict[str, Any], key: str, allowed: tuple[str, ...]) -> None:
     value = config.get(key)
     if value is not None and value not in allowed:
-        raise ValueError(
-            f"config key {key!r} cannot be {value!r}; choose {', '.join(allowed)}{near_name(str(value), allowed)}"
-        )
+        hint = near_name(str(value), allowed)
+        raise ValueError(f"config key {key!r} cannot be {value!r}; choose {', '.join(allowed)}{hint}")
 
 
 def _heads_divide(config: dict[str, Any], *, width: str, heads: str, kv: str | None) -> None:

@@ -116,9 +116,14 @@ class ModelSpec(BaseModel):
         source = self.source
         if source.kind == "native" and self.kind != "native":
             raise ValueError(f"a native source gives kind 'native', not {self.kind!r}")
-        if source.kind in ("transformers", "gguf") and _KIND_OF_TYPE[source.config["model_type"]] != self.kind:
+        if (
+            source.kind in ("transformers", "gguf")
+            and _KIND_OF_TYPE[source.config["model_type"]] != self.kind
+        ):
             right = _KIND_OF_TYPE[source.config["model_type"]]
-            raise ValueError(f"model_type {source.config['model_type']!r} gives kind {right!r}, not {self.kind!r}")
+            raise ValueError(
+                f"model_type {source.config['model_type']!r} gives kind {right!r}, not {self.kind!r}"
+            )
         least = self.params * _BYTES[self.dtype] / 2**30
         if self.memory_gb < least:
             raise ValueError(
