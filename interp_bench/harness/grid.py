@@ -1,0 +1,220 @@
+"""The grid of a run: techniques x tasks x models x seeds, as far as they apply, in running order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from interp_bench.errors import RegistrationError
+from interp_bench.harness.keys import content_key
+from interp_bench.harness.trial import Role
+
+if TYPE_CHECKING:
+    from interp_bench.registry.spec import ModelSpec
+    from interp_bench.tracks.catalogue import Entry, Task, Technique
+
+CEILING = "ceiling"
+"""Name of the row that the harness adds to each track: the answer that the truth itself gives."""
+
+_ORDER: dict[Role, int] = {"ceiling": 0, "floor": 1, "technique": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What is scored: a technique, or the truth itself.
+
+    Attributes:
+        name: bare name.
+        role: ``technique``, ``floor`` or ``ceiling``.
+        version, arguments, fingerprint: what decides its results.
+        technique: the technique; None for the ceiling.
+    """
+
+    name: str
+    role: Role
+    version: int
+    arguments: MappingProxyType[str, Any]
+    fingerprint: str
+    technique: Technique | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One trial that can be run.
+
+    Attributes:
+        row: what is scored.
+        task, spec, seed: the problem it is scored on.
+        floor: the technique that guesses on this track.
+        device: device to run on.
+        model_revision: content of the model's weights.
+    """
+
+    row: Row
+    task: Task
+    spec: ModelSpec
+    seed: int
+    floor: Technique
+    device: str
+    model_revision: str
+
+    @property
+    def name(self) -> str:
+        """Readable id within a file of tasks: ``dictionary[pca-resnet18-0]``."""
+        return f"{self.task.name}[{self.row.name}-{self.spec.id}-{self.seed}]"
+
+    @property
+    def technique_id(self) -> str:
+        """``track/technique``."""
+        return f"{self.task.track.name}/{self.row.name}"
+
+    @property
+    def problem(self) -> tuple[str, str, int]:
+        """Task, model and seed: what is planted once for all techniques."""
+        return (self.task.id, self.spec.id, self.seed)
+
+    @property
+    def group(self) -> str:
+        """Model and seed: what one worker runs in one go."""
+        return f"{self.spec.id}-{self.seed}"
+
+    @property
+    def identity(self) -> tuple[str, str, str, int]:
+        """The same as ``Trial.cell``."""
+        return (self.technique_id, self.task.id, self.spec.id, self.seed)
+
+    @cached_property
+    def key(self) -> str:
+        """The content key of the trial."""
+        return content_key(
+            technique=self.technique_id,
+            technique_version=self.row.version,
+            technique_fingerprint=self.row.fingerprint,
+            technique_arguments=self.row.arguments,
+            floor_version=self.floor.version,
+            task=self.task,
+            model=self.spec.id,
+            model_revision=self.model_revision,
+            seed=self.seed,
+            device=self.device,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """A combination that is no cell, and why.
+
+    Attributes:
+        what: ``task`` or ``track/technique``, with the model it does not apply to.
+        reason: which need is not met.
+    """
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What was selected, and the cells that follow from it.
+
+    Attributes:
+        techniques, tasks, specs, seeds: the selection; ceiling and floor rows are added to it.
+        floors: the guessing technique of each track, by the track's name.
+        device: device to run on.
+    """
+
+    techniques: Sequence[Technique]
+    tasks: Sequence[Task]
+    specs: Sequence[ModelSpec]
+    seeds: Sequence[int]
+    floors: dict[str, Technique]
+    device: str = "cpu"
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells in running order: one model at a time, largest first, each problem in one go.
+
+        Raises:
+            RegistrationError: a track that is asked has no technique that guesses, or a technique
+                has the name of the ceiling row.
+        """
+        return tuple(self._generate())
+
+    def _generate(self) -> Iterator[Cell]:
+        rows = {track: self._rows(track) for track in sorted({task.track.name for task in self.tasks})}
+        tasks = sorted(self.tasks, key=lambda task: task.id)
+        for spec in sorted(self.specs, key=lambda spec: (-spec.params, spec.id)):
+            revision = spec.revision
+            asked = [task for task in tasks if _unmet(task, spec) is None]
+            for seed in self.seeds:
+                for task in asked:
+                    for row in rows[task.track.name]:
+                        if row.technique is None or _unmet(row.technique, spec) is None:
+                            yield Cell(
+                                row=row,
+                                task=task,
+                                spec=spec,
+                                seed=seed,
+                                floor=self.floors[task.track.name],
+                                device=self.device,
+                                model_revision=revision,
+                            )
+
+    def _rows(self, track: str) -> list[Row]:
+        if track not in self.floors:
+            raise RegistrationError(
+                f"no technique of the {track} track guesses; register one with @technique(floor=True)"
+            )
+        mine = [technique for technique in self.techniques if technique.track.name == track]
+        if not mine:
+            return []
+        rows = [_row(technique) for technique in {t.id: t for t in (self.floors[track], *mine)}.values()]
+        rows.append(
+            Row(
+                name=CEILING,
+                role="ceiling",
+                version=1,
+                arguments=MappingProxyType({}),
+                fingerprint="",
+                technique=None,
+            )
+        )
+        return sorted(rows, key=lambda row: (_ORDER[row.role], row.name))
+
+    def explain(self) -> list[Absent]:
+        """Return each selected combination that is not run, with the reason."""
+        absent = []
+        asked = {task.track.name for task in self.tasks}
+        for technique in self.techniques:
+            if technique.track.name not in asked:
+                reason = f"no task of the {technique.track.name} track is selected"
+                absent.append(Absent(what=technique.id, reason=reason))
+        for spec in self.specs:
+            for entry in (*self.tasks, *self.techniques):
+                reason_of_entry = _unmet(entry, spec)
+                if reason_of_entry is not None:
+                    absent.append(Absent(what=f"{entry.id} on {spec.id}", reason=reason_of_entry))
+        return absent
+
+
+def _unmet(entry: Entry, spec: ModelSpec) -> str | None:
+    return entry.needs.unmet_by(spec.modality, spec.kind, spec.params)
+
+
+def _row(technique: Technique) -> Row:
+    if technique.name == CEILING:
+        raise RegistrationError(
+            f"technique {technique.id} ({technique.origin}): the name {CEILING!r} belongs to the row of the "
+            "truth itself; give the technique another"
+        )
+    return Row(
+        name=technique.name,
+        role="floor" if technique.floor else "technique",
+        version=technique.version,
+        arguments=technique.arguments,
+        fingerprint=technique.fingerprint,
+        technique=technique,
+    )

@@ -1,0 +1,227 @@
+"""Guards of the contract: what a technique must leave as it found it, and how it is put back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from interp_bench.harness.checksums import checksum, fingerprint, tensors_of
+
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+_HOOKS_THAT_RUN = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """One way in which the contract was broken.
+
+    Attributes:
+        message: what was left behind, and what to do instead.
+        spoilt: whether the planted problem itself was changed, so that it must be planted again.
+    """
+
+    message: str
+    spoilt: bool = False
+
+
+class ModuleState:
+    """Hooks, training mode and gradient flags of a network, as they are now.
+
+    Args:
+        module: the network to watch.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._hooks = [(name, part, _hooks_of(part)) for name, part in module.named_modules()]
+        self._training = [(name, part, part.training) for name, part in module.named_modules()]
+        self._flags = [(name, p, p.requires_grad) for name, p in module.named_parameters()]
+
+    def breaches(self) -> list[Breach]:
+        """Return how the network differs from the state that was taken."""
+        found = [self._hook_breach(), self._training_breach(), self._flag_breach(), self._gradient_breach()]
+        return [Breach(message=message) for message in found if message]
+
+    def repair(self) -> None:
+        """Put everything back."""
+        for _, part, saved in self._hooks:
+            for attribute, hooks in saved.items():
+                current = getattr(part, attribute, None)
+                if current is not None and current != hooks:
+                    current.clear()
+                    current.update(hooks)
+        for _, part, training in self._training:
+            part.training = training
+        for _, parameter, flag in self._flags:
+            parameter.requires_grad_(flag)
+            parameter.grad = None
+
+    def _hook_breach(self) -> str:
+        for name, part, saved in self._hooks:
+            now = _hooks_of(part)
+            counts = [sum(len(state[kind]) for kind in _HOOKS_THAT_RUN) for state in (saved, now)]
+            if counts[1] > counts[0]:
+                return (
+                    f"left {counts[1] - counts[0]} hook(s) on {_called(name)}; "
+                    "use model.record and model.patch, which take theirs off"
+                )
+            if any(now[kind] != saved[kind] for kind in _HOOKS_THAT_RUN):
+                return f"removed or replaced hooks on {_called(name)} that were not its own"
+        return ""
+
+    def _training_breach(self) -> str:
+        for name, part, training in self._training:
+            if part.training != training:
+                mode = "training" if part.training else "evaluation"
+                return f"left {_called(name)} in {mode} mode"
+        return ""
+
+    def _flag_breach(self) -> str:
+        for name, parameter, flag in self._flags:
+            if parameter.requires_grad != flag:
+                return f"left requires_grad={parameter.requires_grad} on weight {name!r}"
+        return ""
+
+    def _gradient_breach(self) -> str:
+        for name, parameter, _ in self._flags:
+            if parameter.grad is not None:
+                return f"left a gradient on weight {name!r}; use torch.autograd.grad"
+        return ""
+
+
+class ProcessState:
+    """Global settings of torch, as they are now."""
+
+    def __init__(self) -> None:
+        self._gradients = torch.is_grad_enabled()
+        self._dtype = torch.get_default_dtype()
+        self._threads = torch.get_num_threads()
+        self._deterministic = torch.are_deterministic_algorithms_enabled()
+        self._seed = torch.initial_seed()
+
+    def breaches(self) -> list[Breach]:
+        """Return how the process differs from the state that was taken."""
+        found = []
+        if torch.is_grad_enabled() != self._gradients:
+            mode = "on" if torch.is_grad_enabled() else "off"
+            found.append(f"left gradient recording {mode}; use 'with torch.no_grad():'")
+        if torch.get_default_dtype() != self._dtype:
+            found.append(f"left the default dtype at {torch.get_default_dtype()}")
+        if torch.get_num_threads() != self._threads:
+            found.append(f"left the number of threads at {torch.get_num_threads()}")
+        if torch.are_deterministic_algorithms_enabled() != self._deterministic:
+            found.append("left torch.use_deterministic_algorithms changed")
+        if torch.initial_seed() != self._seed:
+            found.append("reseeded torch's global generator; use problem.generator() or problem.rng")
+        return [Breach(message=message) for message in found]
+
+    def repair(self) -> None:
+        """Put everything back."""
+        torch.set_grad_enabled(self._gradients)
+        torch.set_default_dtype(self._dtype)
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+        if torch.are_deterministic_algorithms_enabled() != self._deterministic:
+            torch.use_deterministic_algorithms(self._deterministic)
+
+
+class ContentState:
+    """Weights of a planted network and the tensors of its problem, as they are now.
+
+    Args:
+        module: the planted network.
+        problem: the problem, whose tensors all techniques share.
+    """
+
+    def __init__(self, module: nn.Module, problem: object) -> None:
+        self._module = module
+        self._problem = problem
+        self._weights = fingerprint(module)
+        self._tensors = {name: checksum(tensor) for name, tensor in tensors_of(problem)}
+
+    def breaches(self) -> list[Breach]:
+        """Return which weights and tensors have changed."""
+        changed = _differences(self._weights, fingerprint(self._module))
+        found = []
+        if changed:
+            text = f"changed the weights of the model ({_some(changed)}); work on a copy, or use model.patch"
+            found.append(Breach(message=text, spoilt=True))
+        tensors = {name: checksum(tensor) for name, tensor in tensors_of(self._problem)}
+        changed = _differences(self._tensors, tensors)
+        if changed:
+            text = f"changed the problem's own tensors in place ({_some(changed)}); clone them first"
+            found.append(Breach(message=text, spoilt=True))
+        return found
+
+
+@contextmanager
+def borrowed_generators(seed: int) -> Iterator[None]:
+    """Seed the global generators of torch, numpy and python for a block, and put them back after it.
+
+    Libraries draw from them without asking (``torch.pca_lowrank``, some of scikit-learn), so a
+    technique may too: it then draws the same each time and disturbs nobody.
+    """
+    restore = [_restore_torch(), _restore_numpy(), _restore_python()]
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        for put_back in restore:
+            put_back()
+
+
+def _restore_torch() -> Callable[[], None]:
+    state = torch.get_rng_state()
+    accelerator = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+
+    def put_back() -> None:
+        torch.set_rng_state(state)
+        if accelerator:
+            torch.cuda.set_rng_state_all(accelerator)
+
+    return put_back
+
+
+def _restore_numpy() -> Callable[[], None]:
+    state = np.random.get_state()
+    return lambda: np.random.set_state(state)
+
+
+def _restore_python() -> Callable[[], None]:
+    state = random.getstate()
+    return lambda: random.setstate(state)
+
+
+def _hooks_of(part: nn.Module) -> dict[str, dict[int, Any]]:
+    return {attribute: dict(getattr(part, attribute, None) or {}) for attribute in _HOOKS}
+
+
+def _called(name: str) -> str:
+    return repr(name) if name else "the model"
+
+
+def _differences(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    names = [*before, *(name for name in after if name not in before)]
+    return [name for name in names if before.get(name) != after.get(name)]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]!r}{more}"

@@ -1,0 +1,74 @@
+"""Content keys: the hash of everything that decides a trial's result, by which a run resumes.
+
+A second run takes over a stored trial when its key is the same and its status is final:
+
+=============== ===================================================================
+status          on the next run
+=============== ===================================================================
+ok, invalid     reused: the same question gives the same answer
+skipped         tried again, which costs next to nothing; the reason may have gone
+failed, crashed,
+timed_out,
+out_of_memory   run again: the cause may have been mended, or lain in the machine
+=============== ===================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from interp_bench.harness.trial import SCHEMA, Trial
+
+if TYPE_CHECKING:
+    from interp_bench.tracks.catalogue import Task
+
+REUSED = frozenset({"ok", "invalid"})
+"""Statuses that a later run takes over instead of running the trial again."""
+
+
+def is_final(trial: Trial) -> bool:
+    """Return whether a later run may take over this trial."""
+    return trial.status in REUSED
+
+
+def content_key(
+    *,
+    technique: str,
+    technique_version: int,
+    technique_fingerprint: str,
+    technique_arguments: Mapping[str, object],
+    floor_version: int,
+    task: Task,
+    model: str,
+    model_revision: str,
+    seed: int,
+    device: str,
+) -> str:
+    """Return the key of a trial, 32 hexadecimal digits.
+
+    Args:
+        technique: ``track/name``.
+        technique_version: version that its author gives it.
+        technique_fingerprint: hash of its source.
+        technique_arguments: its arguments with their values.
+        floor_version: version of the technique that guesses; skill depends on it.
+        task: what is asked; its id, version and dials count.
+        model: id of the model.
+        model_revision: content of its weights.
+        seed: seed of the problem.
+        device: kind of device, for results differ in the last digits between them.
+    """
+    parts = {
+        "schema": SCHEMA,
+        "technique": [technique, technique_version, technique_fingerprint, dict(technique_arguments)],
+        "floor": floor_version,
+        "task": [task.id, task.version, dict(task.arguments)],
+        "model": [model, model_revision],
+        "seed": seed,
+        "device": device,
+    }
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

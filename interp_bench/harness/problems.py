@@ -1,0 +1,265 @@
+"""The one planted problem that is open: opening, restoring, planting, certifying, floor and ceiling."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import torch
+
+from interp_bench.errors import (
+    ContractError,
+    Inapplicable,
+    PlantingError,
+    UnavailableError,
+)
+from interp_bench.harness.checksums import weights
+from interp_bench.harness.grid import Cell
+from interp_bench.harness.guards import ContentState, ModuleState, ProcessState, borrowed_generators
+from interp_bench.harness.trial import Status
+
+if TYPE_CHECKING:
+    from interp_bench.model.handle import Model
+    from interp_bench.registry.spec import ModelSpec
+    from interp_bench.tracks.base import Planted, Problem
+
+FLOOR_DRAWS = 16
+"""How many guesses the floor of a problem is the mean of."""
+
+_NOTHING_TO_MEASURE = 1e-6
+
+Opener = Callable[["ModelSpec", str], "Model"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why a problem or a trial has no scores.
+
+    Attributes:
+        status, reason: for the trial.
+        error: the exception behind it, for the traceback; None where there is nothing to mend.
+    """
+
+    status: Status
+    reason: str
+    error: BaseException | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """A problem as it stands ready for techniques, or why it does not.
+
+    Attributes:
+        fault: why nothing can be scored on it, or None.
+        planted: problem, truth and certificate; None when planting failed.
+        seconds: cost of planting, certifying and calibrating.
+        floor, floor_spread: mean and standard deviation of the guesses, by metric.
+        ceiling: the score of the truth itself.
+        content, module_state: what techniques must leave as it is.
+    """
+
+    fault: Fault | None = None
+    planted: Planted[Any, Any] | None = None
+    seconds: float = 0.0
+    floor: dict[str, float] = field(default_factory=dict)
+    floor_spread: dict[str, float] = field(default_factory=dict)
+    ceiling: dict[str, float] = field(default_factory=dict)
+    content: ContentState | None = None
+    module_state: ModuleState | None = None
+
+
+class Stages:
+    """Keeps one model open and one problem planted at a time.
+
+    Args:
+        opener: opens a model on a device; raises UnavailableError where its weights are not here.
+        floor_draws: guesses per problem.
+    """
+
+    def __init__(self, opener: Opener, *, floor_draws: int = FLOOR_DRAWS) -> None:
+        self._opener = opener
+        self._floor_draws = floor_draws
+        self._open: _OpenModel | None = None
+        self._problem: tuple[str, str, int] | None = None
+        self._stage = Stage()
+
+    def of(self, cell: Cell) -> Stage:
+        """Return the stage of a cell's problem, planted now unless it stands already."""
+        if cell.problem != self._problem:
+            self.drop()
+            self._stage = self._prepare(cell)
+            self._problem = cell.problem
+        return self._stage
+
+    def drop(self) -> None:
+        """Forget the planted problem, so that it is planted again when it is next needed."""
+        self._problem = None
+        self._stage = Stage()
+
+    def close(self) -> None:
+        """Forget the problem and let go of the model."""
+        self.drop()
+        self._open = None
+        gc.collect()
+
+    def _prepare(self, cell: Cell) -> Stage:
+        stage = Stage()
+        start = time.perf_counter()
+        process = ProcessState()
+        try:
+            with borrowed_generators(cell.seed), warnings.catch_warnings():
+                # Warnings of a task are its author's business, not the reader's of the results.
+                warnings.simplefilter("ignore")
+                model = self._pristine(cell)
+                start = time.perf_counter()
+                stage.fault = self._plant(cell, model, stage) or self._calibrate(cell, stage)
+        except Exception as error:
+            stage.fault = fault_of(error, f"task {cell.task.id}: ")
+        finally:
+            process.repair()
+        stage.seconds = time.perf_counter() - start
+        if stage.fault is None and stage.planted is not None:
+            stage.content = ContentState(model.module, stage.planted.problem)
+            stage.module_state = ModuleState(model.module)
+        return stage
+
+    def _pristine(self, cell: Cell) -> Model:
+        if self._open is not None and self._open.model.spec.id == cell.spec.id and self._open.restore():
+            return self._open.model
+        self._open = None
+        gc.collect()
+        self._open = _OpenModel(self._opener(cell.spec, cell.device))
+        return self._open.model
+
+    def _plant(self, cell: Cell, model: Model, stage: Stage) -> Fault | None:
+        try:
+            stage.planted = cell.task.function(model, cell.seed)
+        except PlantingError as error:
+            return Fault(status="invalid", reason=one_line(error))
+        certificate = stage.planted.certificate
+        if not certificate.passed:
+            return Fault(status="invalid", reason=f"not certified: {certificate.reason}")
+        return None
+
+    def _calibrate(self, cell: Cell, stage: Stage) -> Fault | None:
+        assert stage.planted is not None
+        track, planted = cell.task.track, stage.planted
+        ceiling = graded(cell, planted, track.true_answer(planted.problem, planted.truth))
+        draws = []
+        for index in range(self._floor_draws):
+            problem = replace(planted.problem, seed=derived_seed(planted.problem.seed, "floor", index))
+            with borrowed_generators(problem.seed):
+                answer = cell.floor.function(problem)
+            draws.append(graded(cell, planted, answer))
+        stage.ceiling = ceiling
+        stage.floor = {name: float(np.mean([draw[name] for draw in draws])) for name in ceiling}
+        stage.floor_spread = {
+            name: float(np.std([draw[name] for draw in draws], ddof=1)) if len(draws) > 1 else 0.0
+            for name in ceiling
+        }
+        return _unmeasurable(track.primary, stage.floor, ceiling)
+
+
+class _OpenModel:
+    """An open model, and a copy of its weights as they came, where there is room for one."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._state = ModuleState(model.module)
+        tensors = dict(weights(model.module))
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        self._saved: dict[str, torch.Tensor] | None = None
+        if size <= psutil.virtual_memory().total // 4:
+            self._saved = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+    def restore(self) -> bool:
+        """Put the pristine weights back; return False when the model has to be opened again."""
+        tensors = dict(weights(self.model.module))
+        if self._saved is None or not _same_layout(self._saved, tensors):
+            return False
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                tensor.copy_(self._saved[name])
+        self._state.repair()
+        return True
+
+
+def graded(cell: Cell, planted: Planted[Any, Any], answer: object) -> dict[str, float]:
+    """Return the scores of an answer: the one path of techniques, floor and ceiling.
+
+    Raises:
+        ContractError: the answer does not fit, or a metric is not finite.
+    """
+    with borrowed_generators(planted.problem.seed):
+        scores = cell.task.track.score(planted.problem, planted.truth, answer)
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise ContractError(f"metric {name} of the answer is {value}")
+    return scores
+
+
+def row_problem(cell: Cell, problem: Problem) -> Problem:
+    """Return the problem as a row sees it: guessing gets a seed that is not among the floor's."""
+    if cell.row.role != "floor":
+        return problem
+    return replace(problem, seed=derived_seed(problem.seed, "row", 0))
+
+
+def derived_seed(seed: int, purpose: str, index: int) -> int:
+    """Return a seed below 2**31 that belongs to one purpose; other purposes get other ones."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def fault_of(error: BaseException, where: str) -> Fault:
+    """Return the fault that an exception stands for.
+
+    Args:
+        error: what was raised.
+        where: who raised it, put before the reason.
+    """
+    match error:
+        case Inapplicable() | UnavailableError():
+            return Fault(status="skipped", reason=one_line(error))
+        case MemoryError() | torch.OutOfMemoryError():
+            return Fault(status="out_of_memory", reason=f"{where}{_named(error)}", error=error)
+        case RuntimeError() if "DefaultCPUAllocator" in str(error) or "out of memory" in str(error).lower():
+            return Fault(status="out_of_memory", reason=f"{where}{_named(error)}", error=error)
+        case _:
+            return Fault(status="failed", reason=f"{where}{_named(error)}", error=error)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of an exception as one line of at most 500 characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 500 else text[:497] + "..."
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {one_line(error)}".rstrip(": ")
+
+
+def _unmeasurable(primary: Any, floor: Mapping[str, float], ceiling: Mapping[str, float]) -> Fault | None:
+    low, high = floor[primary.name], ceiling[primary.name]
+    if abs(high - low) < _NOTHING_TO_MEASURE:
+        reason = f"nothing to measure: guessing scores {low:.4g} on {primary.name}, as the truth does"
+        return Fault(status="invalid", reason=reason)
+    if (high < low) == (primary.direction == "higher"):
+        reason = f"guessing scores {low:.4g} on {primary.name}, better than the truth with {high:.4g}"
+        return Fault(status="invalid", reason=reason)
+    return None
+
+
+def _same_layout(saved: Mapping[str, torch.Tensor], now: Mapping[str, torch.Tensor]) -> bool:
+    return saved.keys() == now.keys() and all(
+        saved[name].shape == tensor.shape and saved[name].dtype == tensor.dtype
+        for name, tensor in now.items()
+    )
