@@ -63,10 +63,14 @@ class Projection:
             return values
         return output.index_copy(-1, self.columns.to(output.device), values)
 
-    def read(self) -> Tensor:
-        """Return the weight (d_in, n) as a float64 copy."""
+    def view(self) -> Tensor:
+        """Return the weight (d_in, n) in the module's dtype; a view where all columns are meant."""
         weight = matrix(self.module)
-        return (weight if self.columns is None else weight[:, self.columns]).to(torch.float64, copy=True)
+        return weight if self.columns is None else weight[:, self.columns]
+
+    def read(self) -> Tensor:
+        """Return the weight (d_in, n) as a float64 copy on the CPU."""
+        return self.view().to("cpu", torch.float64, copy=True)
 
     def write(self, weight: Tensor) -> None:
         """Set the weight (d_in, n) in place, cast to the module's dtype."""

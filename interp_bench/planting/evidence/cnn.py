@@ -1,0 +1,63 @@
+"""Plant evidence in a convolutional network by editing its weights."""
+
+from __future__ import annotations
+
+import torch
+
+from interp_bench.errors import PlantingError
+from interp_bench.model.handle import Model
+from interp_bench.planting.evidence.base import Evidence
+from interp_bench.planting.evidence.convnext import convnext_stamps, wire_convnext
+from interp_bench.planting.evidence.resnet import resnet_stamps, wire_resnet
+from interp_bench.planting.evidence.wiring import calibration, connect
+
+_FAMILIES = {"resnet": (resnet_stamps, wire_resnet), "convnext": (convnext_stamps, wire_convnext)}
+
+
+def plant_evidence_cnn(
+    model: Model,
+    groups: tuple[int, ...],
+    *,
+    seed: int,
+    amplitude: float = 0.8,
+    host_logit: float = 0.1,
+    decoys: int = 3,
+) -> Evidence:
+    """Make patterns decide logits of a timm ResNet or ConvNeXt, whatever its weights.
+
+    Detectors in the stem see a pattern wherever it stands, a threshold keeps them silent on
+    anything else, and directions of the residual stream carry their response, all positions
+    added up, to the classifier.
+
+    Args:
+        model: the network; its weights are edited in place.
+        groups: number of patterns in each group; inputs show at most one pattern of each.
+        seed: decides patterns, channels, directions and classes.
+        amplitude: height of a pattern in pixel units.
+        host_logit: standard deviation of the host's own logits, as a share of a pattern's logit.
+        decoys: patterns without meaning in each image.
+
+    Returns:
+        The planted mechanism.
+
+    Raises:
+        PlantingError: it does not fit into this network.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    n = sum(groups)
+    if n > model.n_outputs:
+        raise PlantingError(f"{n} patterns need at least as many classes; {model.spec.id} has {model.n_outputs}")
+    draw_stamps, wire = _FAMILIES[model.cnn.family]
+    with torch.no_grad():
+        stamps = draw_stamps(model, n, amplitude=amplitude, decoys=decoys, generator=generator)
+        wiring = wire(model, stamps, generator)
+        outputs = torch.randperm(model.n_outputs, generator=generator)[:n]
+        connect(model, wiring, outputs, calibration(stamps, groups, seed), host_logit)
+    return Evidence(
+        groups=groups,
+        outputs=outputs,
+        carriers=wiring.carriers,
+        position=None,
+        sample=stamps.sample,
+        parts=wiring.parts,
+    )

@@ -1,0 +1,174 @@
+"""Images with patterns at known places: smooth and white noise, stamped with evidence and decoys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from interp_bench.errors import PlantingError
+from interp_bench.planting.evidence.base import Stimuli
+
+SMOOTH, WHITE = 0.6, 0.5
+_BLOB = 12  # pixels between the knots of the smooth part
+_DECOY_POOL = 16
+_DECOY_RESPONSE = 0.25  # a decoy may excite no detector by more than this (a pattern excites its own by 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamps:
+    """The patterns of one plant, their detectors, and where they may stand.
+
+    A pattern is ``tiles`` x ``tiles`` copies of one cell of signs, so that every pixel of it counts alike,
+    and each copy alone excites the detector.
+
+    Attributes:
+        size: height and width of the images in pixels.
+        cell: height and width in pixels of what one detector sees.
+        tiles: cells along one side of a pattern.
+        stride, offset: a pattern's corner lies at ``offset + i * stride``, so that detectors are aligned.
+        amplitude: height of a pattern, in pixel units (the background has a standard deviation of 0.78).
+        cells: (n, 3, cell, cell) of +1 and -1.
+        filters: (n, 3, cell, cell); filter i gives 1 on cell i, 0 on the other cells and on flat colours.
+        decoys: (m, 3, cell, cell) of +1 and -1 that excite no filter; they look like patterns and mean nothing.
+        n_decoys: decoys in each image.
+        device, dtype: of the images.
+    """
+
+    size: int
+    cell: int
+    tiles: int
+    stride: int
+    offset: int
+    amplitude: float
+    cells: Tensor
+    filters: Tensor
+    decoys: Tensor
+    n_decoys: int
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def side(self) -> int:
+        """Height and width of a pattern in pixels."""
+        return self.cell * self.tiles
+
+    def sample(self, classes: Tensor, generator: torch.Generator) -> Stimuli:
+        """Draw images that show the patterns ``classes`` (n, k), -1 for none, and decoys, without overlap.
+
+        Returns:
+            Stimuli with inputs (n, 3, size, size) and masks (n, k, size, size) on the CPU.
+        """
+        n, k = classes.shape
+        images = backgrounds(n, self.size, generator)
+        masks = torch.zeros(n, k, self.size, self.size, dtype=torch.bool)
+        decoys = torch.randint(len(self.decoys), (n, self.n_decoys), generator=generator)
+        for i in range(n):
+            places = self._places(k + self.n_decoys, generator)
+            for j, (row, column) in enumerate(places):
+                window = (slice(row, row + self.side), slice(column, column + self.side))
+                chosen = int(classes[i, j]) if j < k else int(decoys[i, j - k])
+                if chosen < 0:
+                    continue
+                cell = self.cells[chosen] if j < k else self.decoys[chosen]
+                images[(i, slice(None), *window)] += self.amplitude * cell.repeat(1, self.tiles, self.tiles)
+                if j < k:
+                    masks[(i, j, *window)] = True
+        return Stimuli(inputs=images.to(self.device, self.dtype), masks=masks)
+
+    def _places(self, count: int, generator: torch.Generator) -> list[tuple[int, int]]:
+        """Draw corners of ``count`` patterns, no two of which overlap."""
+        steps = torch.arange(self.offset, self.size - self.side + 1, self.stride)
+        free = torch.cartesian_prod(steps, steps)
+        chosen: list[tuple[int, int]] = []
+        for _ in range(count):
+            if not len(free):
+                raise PlantingError(
+                    f"{count} patterns of {self.side} pixels do not fit into images of {self.size} pixels"
+                )
+            corner = free[int(torch.randint(len(free), (), generator=generator))]
+            chosen.append((int(corner[0]), int(corner[1])))
+            free = free[(free - corner).abs().amax(1) >= self.side]
+        return chosen
+
+
+def backgrounds(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Draw ``n`` images (n, 3, size, size) of smooth plus white noise, float32."""
+    knots = torch.randn(n, 3, max(2, size // _BLOB), max(2, size // _BLOB), generator=generator)
+    smooth = functional.interpolate(knots, size=(size, size), mode="bilinear", align_corners=False)
+    return SMOOTH * smooth + WHITE * torch.randn(n, 3, size, size, generator=generator)
+
+
+def sign_cells(n: int, cell: int, generator: torch.Generator) -> Tensor:
+    """Draw ``n`` cells (n, 3, cell, cell) of +1 and -1, as balanced in each colour as the pixel count allows."""
+    half = torch.ones(cell * cell)
+    half[: cell * cell // 2] = -1
+    order = torch.rand(n, 3, cell * cell, generator=generator).argsort(-1)
+    return half[order].view(n, 3, cell, cell)
+
+
+def matched_filters(cells: Tensor) -> Tensor:
+    """Return the smallest filters with response 1 to their own cell, 0 to the others and to flat colours.
+
+    Raises:
+        PlantingError: a cell has too few pixels for that many patterns.
+    """
+    n, _, cell, _ = cells.shape
+    flat = torch.eye(3).repeat_interleave(cell * cell, 1)
+    wanted = torch.cat([cells.flatten(1), flat]).double()
+    if int(torch.linalg.matrix_rank(wanted)) < n + 3:
+        raise PlantingError(f"cells of {cell} x {cell} pixels are too few for {n} patterns")
+    return torch.linalg.pinv(wanted)[:, :n].T.reshape(cells.shape).float()
+
+
+def make_stamps(
+    n: int,
+    *,
+    size: int,
+    cell: int,
+    tiles: int,
+    stride: int,
+    offset: int,
+    amplitude: float,
+    decoys: int,
+    generator: torch.Generator,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Stamps:
+    """Draw ``n`` patterns, their filters and a pool of decoys; see Stamps for the arguments.
+
+    Raises:
+        PlantingError: a cell has too few pixels for that many patterns, or an image for one pattern.
+    """
+    if cell * tiles > size:
+        raise PlantingError(f"patterns of {cell * tiles} pixels do not fit into images of {size} pixels")
+    cells = sign_cells(n, cell, generator)
+    filters = matched_filters(cells)
+    tried = sign_cells(64 * _DECOY_POOL, cell, generator)
+    response = (tried.flatten(1) @ filters.flatten(1).T).abs().amax(1)
+    quiet = tried[response.argsort()[:_DECOY_POOL]]
+    if decoys and float(response.sort().values[_DECOY_POOL - 1]) > _DECOY_RESPONSE:
+        raise PlantingError(f"cells of {cell} x {cell} pixels leave no room for decoys beside {n} patterns")
+    return Stamps(
+        size=size,
+        cell=cell,
+        tiles=tiles,
+        stride=stride,
+        offset=offset,
+        amplitude=amplitude,
+        cells=cells,
+        filters=filters,
+        decoys=quiet,
+        n_decoys=decoys,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def draw_classes(n: int, groups: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Draw one pattern of each group for ``n`` inputs: (n, n_groups) pattern indices."""
+    starts = torch.tensor([0, *groups[:-1]]).cumsum(0)
+    drawn = [torch.randint(size, (n,), generator=generator) for size in groups]
+    return torch.stack(drawn, 1) + starts

@@ -1,0 +1,92 @@
+"""The last step of a plant in an image model: carried evidence drives its logits, beside the host's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from interp_bench.errors import PlantingError
+from interp_bench.model.handle import Model
+from interp_bench.planting.evidence.images import Stamps, draw_classes
+
+STRENGTH = 10.0  # logit that a pattern adds to its class, on average
+_CALIBRATION = 64  # images that scales are measured on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """How evidence travels through one network.
+
+    Attributes:
+        carriers: site -> (n_patterns, width) directions that hold it.
+        readout: (n_patterns, features) what the classifier has to read, float64.
+        offset: (n_patterns,) what ``readout`` gives without any evidence, float64.
+        parts: names of the planted parts.
+    """
+
+    carriers: dict[str, Tensor]
+    readout: Tensor
+    offset: Tensor
+    parts: tuple[str, ...]
+
+
+def calibration(stamps: Stamps, groups: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:
+    """Return images (n, 3, height, width) for measuring scales, and their patterns (n, n_groups)."""
+    generator = torch.Generator().manual_seed(seed)
+    classes = draw_classes(_CALIBRATION, groups, generator)
+    return stamps.sample(classes, generator).inputs, classes
+
+
+def connect(
+    model: Model, wiring: Wiring, outputs: Tensor, stimuli: tuple[Tensor, Tensor], host_logit: float
+) -> None:
+    """Write the classifier: the host's own logits, scaled and centred, plus the carried evidence.
+
+    Args:
+        model: the network, wired up to the classifier.
+        wiring: what the classifier has to read.
+        outputs: (n_patterns,) logit of each pattern.
+        stimuli: images and their patterns, for measuring scales.
+        host_logit: standard deviation over images of the host's own logits, as a share of the
+            logit that a pattern adds.
+
+    Raises:
+        PlantingError: evidence does not arrive at the classifier.
+    """
+    images, classes = stimuli
+    head = model.cnn.head
+    weight = head.weight.data.double().cpu()
+    span = torch.linalg.qr(wiring.readout.T).Q
+    host = weight - weight @ span @ span.T
+    head.weight.data.copy_(host)
+    logits = model.logits(images)[:, outputs].double().cpu()
+    host = host * (host_logit * STRENGTH / logits.std(0).mean().clamp_min(1e-12))
+    n = len(outputs)
+    shown = torch.zeros(len(images), n, dtype=torch.bool).scatter_(1, classes, True)
+    read = _response(model, wiring, outputs, images)
+    rise = torch.stack([read[shown[:, k], k].mean() - read[~shown[:, k], k].mean() for k in range(n)])
+    if not bool((rise > 0).all()):
+        raise PlantingError("planted evidence does not arrive at the classifier of this network")
+    host[outputs] += STRENGTH / rise[:, None] * wiring.readout
+    head.weight.data.copy_(host)
+    _centre(model, outputs, images, shown)
+
+
+def _response(model: Model, wiring: Wiring, outputs: Tensor, images: Tensor) -> Tensor:
+    """Return (n, n_patterns) what the readout gives on these images."""
+    head = model.cnn.head
+    head.weight.data[outputs] = wiring.readout.to(head.weight)
+    bias = 0 if head.bias is None else head.bias.data[outputs].double().cpu()
+    return model.logits(images)[:, outputs].double().cpu() - bias - wiring.offset
+
+
+def _centre(model: Model, outputs: Tensor, images: Tensor, shown: Tensor) -> None:
+    """Set the biases so that the logit of an absent pattern is zero on average."""
+    head = model.cnn.head
+    if head.bias is None:
+        return
+    logits = model.logits(images)[:, outputs].double().cpu()
+    absent = torch.stack([logits[~shown[:, k], k].mean() for k in range(len(outputs))])
+    head.bias.data[outputs] -= absent.to(head.bias)

@@ -1,0 +1,216 @@
+"""A reserved subspace of the residual stream, cut into named slots that planted parts write and read.
+
+The host's embeddings, heads and MLPs are projected off the subspace, so that nothing but planted
+parts writes there; the host goes on reading it, as polysemantic networks do. Reads go through the
+norms, so each read is divided by the norm's scale as measured on calibration inputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from interp_bench.errors import PlantingError
+from interp_bench.model.handle import Model
+from interp_bench.model.projection import Projection
+from interp_bench.model.transformer import norm_scale, norm_shift
+from interp_bench.planting.codes import orthonormal
+
+ALL = slice(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A linear read ``A^T code`` of one slot.
+
+    Attributes:
+        slot: name of the slot.
+        map: (slot width, r) matrix A; None reads the whole slot.
+        positions: positions at which the read is calibrated.
+    """
+
+    slot: str
+    map: Tensor | None = None
+    positions: slice = ALL
+
+
+class Stream:
+    """The reserved subspace of one transformer.
+
+    Args:
+        model: the host; its weights are edited in place.
+        slots: width of each slot by name.
+        calibration: inputs (tokens or pixels) that norms are measured on.
+        generator: source of randomness for the plant.
+        rho: norm of a unit code as a fraction of the host's residual norm at layer 0.
+        positions: positions at which that norm is measured.
+
+    Raises:
+        PlantingError: the slots do not fit into the residual stream.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        slots: dict[str, int],
+        calibration: Tensor,
+        generator: torch.Generator,
+        *,
+        rho: float = 0.25,
+        positions: slice = ALL,
+    ) -> None:
+        self.model, self.anatomy = model, model.transformer
+        self.calibration, self.generator = calibration, generator
+        d, width = self.anatomy.d_model, sum(slots.values())
+        room = d - 1 if self.anatomy.centered else d
+        if width > room:
+            raise PlantingError(f"the plant needs {width} dimensions of the residual stream, which has {room}")
+        ones = torch.ones(d, 1, dtype=torch.float64) if self.anatomy.centered else None
+        frame = orthonormal(d, width, generator, avoid=ones)
+        self.frame = frame
+        self.slots = dict(zip(slots, frame.split(list(slots.values()), dim=1), strict=True))
+        self._scales: dict[tuple[int | None, int], Tensor] = {}
+        self._silence_host()
+        self.amplitude = rho * float(self.scale(0, 1, positions)) * d**0.5
+
+    # ------------------------------------------------------------ reservation
+    def off(self, rows: Tensor) -> Tensor:
+        """Project the last dimension of ``rows`` (..., d_model) off the reserved subspace."""
+        frame = self.frame.to(rows.dtype).to(rows.device)
+        return rows - (rows @ frame) @ frame.T
+
+    def _silence_host(self) -> None:
+        """Take the reserved subspace out of everything that the host writes, and out of its head."""
+        for embedding in self._embeddings():
+            embedding.copy_(self.off(embedding))
+        self._silence_patch_embedding()
+        for block in self.anatomy.blocks:
+            for writer in (block.out, block.mlp_out):
+                self._silence_writer(writer)
+        gamma = norm_scale(self.anatomy.final_norm, self.anatomy.d_model)
+        head = self.anatomy.head
+        dtype = torch.float64 if head.n_columns * self.anatomy.d_model < 1e6 else torch.float32
+        weight = head.module.weight.data.to(dtype)  # type: ignore[union-attr, operator]
+        scale = gamma.to(dtype).to(weight.device)
+        head.module.weight.data.copy_(self.off(weight * scale) / scale)  # type: ignore[union-attr, operator]
+
+    def _embeddings(self) -> list[Tensor]:
+        a = self.anatomy
+        found = [a.position_embedding, a.class_embedding]
+        if isinstance(a.token_embedding, nn.Embedding):
+            found.append(a.token_embedding.weight)
+        return [t.data for t in found if t is not None]
+
+    def _silence_patch_embedding(self) -> None:
+        conv = self.anatomy.token_embedding
+        if isinstance(conv, nn.Conv2d):
+            weight = conv.weight.data
+            weight.copy_(self.off(weight.flatten(1).T).T.reshape(weight.shape))
+            if conv.bias is not None:
+                conv.bias.data.copy_(self.off(conv.bias.data))
+
+    def _silence_writer(self, writer: Projection) -> None:
+        dtype = torch.float64 if self.anatomy.d_model < 1024 else torch.float32
+        weight = writer.module.weight.data  # type: ignore[union-attr]
+        conv1d = type(writer.module).__name__ == "Conv1D"
+        rows = weight.to(dtype) if conv1d else weight.to(dtype).T  # type: ignore[operator]
+        new = self.off(rows)
+        weight.copy_(new if conv1d else new.T)  # type: ignore[operator]
+        bias = writer.read_bias()
+        if bias is not None:
+            writer.write_bias(self.off(bias))
+
+    # ------------------------------------------------------------ calibration
+    def scale(self, layer: int | None, which: int, positions: slice = ALL) -> Tensor:
+        """Return the mean scale that a norm divides by, over calibration inputs at these positions."""
+        key = (layer, which)
+        if key not in self._scales:
+            self._measure()
+        return self._scales[key][:, positions].mean()
+
+    def changed(self) -> None:
+        """Forget measured scales; called whenever a planted part has been written."""
+        self._scales.clear()
+
+    def _measure(self) -> None:
+        """Measure the scale (batch, position) of every norm in one forward."""
+        points: dict[str, tuple[int | None, int]] = {}
+        for layer in range(len(self.anatomy.blocks)):
+            points[f"blocks.{layer}.hook_resid_pre"] = (layer, 1)
+            middle = "hook_resid_pre" if self.anatomy.parallel else "hook_resid_mid"
+            points.setdefault(f"blocks.{layer}.{middle}", (layer, 2))
+        last = f"blocks.{len(self.anatomy.blocks) - 1}.hook_resid_post"
+        with torch.no_grad(), self.model.record(*points, last) as cache:
+            self.model(self.calibration)
+        for name, key in points.items():
+            self._scales[key] = self._norm_scale(cache[name])
+            if self.anatomy.parallel:
+                self._scales[key[0], 2] = self._scales[key]
+        self._scales[None, 1] = self._norm_scale(cache[last])
+
+    def _norm_scale(self, residual: Tensor) -> Tensor:
+        x = residual.double()
+        variance = x.var(-1, unbiased=False) if self.anatomy.centered else x.pow(2).mean(-1)
+        return variance.sqrt()
+
+    # ---------------------------------------------------------------- reading
+    def reader(self, layer: int | None, which: int, read: Read) -> Tensor:
+        """Return (d_model, r) weights that give ``A^T code`` when applied to the norm's output.
+
+        The norm's shift is not accounted for; subtract ``shift(layer, which) @ weights``.
+        """
+        gamma = norm_scale(self.anatomy.norm(layer, which), self.anatomy.d_model)
+        scale = self.scale(layer, which, read.positions)
+        weights = self.slots[read.slot] / gamma[:, None] * (scale.cpu() / self.amplitude)
+        return weights if read.map is None else weights @ read.map.double()
+
+    def shift(self, layer: int | None, which: int, weights: Tensor) -> Tensor:
+        """Return what the norm's learned shift adds to a read with these weights (r,)."""
+        beta = norm_shift(self.anatomy.norm(layer, which))
+        return torch.zeros(weights.shape[1], dtype=torch.float64) if beta is None else beta @ weights
+
+    def unread(self, layer: int, which: int, weight: Tensor) -> Tensor:
+        """Make weights (d_model, n) behind a norm blind to the reserved subspace."""
+        gamma = norm_scale(self.anatomy.norm(layer, which), self.anatomy.d_model)[:, None]
+        return self.off((weight * gamma).T).T / gamma
+
+    # ---------------------------------------------------------------- writing
+    def vectors(self, slot: str, codes: Tensor) -> Tensor:
+        """Return residual-stream vectors (n, d_model) of codes (n, slot width), at the plant's amplitude."""
+        return self.amplitude * codes.double() @ self.slots[slot].T
+
+    def embed(self, slot: str, tokens: Tensor, codes: Tensor) -> None:
+        """Write codes (n, slot width) into the embeddings of tokens (n,)."""
+        weight = self.anatomy.token_embedding.weight.data  # type: ignore[union-attr]
+        weight[tokens] += self.vectors(slot, codes).to(weight.dtype).to(weight.device)  # type: ignore[operator]
+        self.changed()
+
+    def embed_everywhere(self, slot: str) -> None:
+        """Write the constant code 1 of a one-dimensional slot into every position."""
+        one = self.vectors(slot, torch.ones(1, 1))[0]
+        if self.anatomy.position_embedding is not None and self.anatomy.n_prefix:
+            table = self.anatomy.position_embedding.data
+            table += one.to(table.dtype).to(table.device)
+        else:
+            weight = self.anatomy.token_embedding.weight.data  # type: ignore[union-attr]
+            weight += one.to(weight.dtype).to(weight.device)  # type: ignore[operator]
+        self.changed()
+
+    def read_out(self, read: Read, outputs: Tensor, codes: Tensor, gain: float) -> None:
+        """Let the head raise logit ``outputs[i]`` by ``gain * <code, codes[i]>``.
+
+        Args:
+            read: what is read behind the final norm, r coordinates.
+            outputs: (n,) logit indices.
+            codes: (n, r).
+            gain: in logits.
+        """
+        weights = gain * self.reader(None, 1, read) @ codes.double().T
+        head = self.anatomy.head.module
+        table = head.weight.data  # type: ignore[union-attr]
+        table[outputs] += weights.T.to(table.dtype).to(table.device)  # type: ignore[operator]
+        bias = getattr(head, "bias", None)
+        if isinstance(bias, Tensor):
+            bias.data[outputs] -= self.shift(None, 1, weights).to(bias.dtype).to(bias.device)
