@@ -7,7 +7,7 @@ norms, so each read is divided by the norm's scale as measured on calibration in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ class Read:
 
     slot: str
     map: Tensor | None = None
-    positions: slice = ALL
+    positions: slice = field(default_factory=lambda: ALL)
 
 
 class Stream:

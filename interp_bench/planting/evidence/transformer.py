@@ -1,0 +1,322 @@
+"""Evidence planted in a transformer: seen in a token or patch, moved by a head, decided by neurons.
+
+Each group of patterns has two slots of the reserved subspace. In an LM the first is written by
+marker tokens; a head moves it from the marker to later positions, into the second slot; threshold
+neurons decide, and write the first slot there, which the head of the network reads at the last
+position. In a ViT detector neurons come first: the patch embedding writes the first slot, neurons
+the second, a head moves it to the class token, into the first, and neurons decide, into the second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from interp_bench.errors import PlantingError
+from interp_bench.model.handle import Model
+from interp_bench.planting.evidence.base import Evidence, Sampler, Stimuli
+from interp_bench.planting.evidence.images import Stamps, make_stamps
+from interp_bench.planting.heads import Head, Match, implant_head
+from interp_bench.planting.neurons import Neuron, implant_neurons
+from interp_bench.planting.stream import Read, Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceDials:
+    """How hard the planted evidence is to find.
+
+    Attributes:
+        rho: norm of a planted code as a fraction of the host's residual norm.
+        attention_gain: attention logits by which evidence stands out.
+        logit_gain: logits by which decided evidence raises its output.
+        host_logit: factor on the host's own weights of the outputs that are read.
+        length: tokens of an input (LM).
+        copies: markers of each pattern in one input (LM).
+        decoys: tokens or patches that look as strong as evidence and do nothing.
+        amplitude: height of a pattern in pixel units (ViT).
+    """
+
+    rho: float = 0.25
+    attention_gain: float = 25.0
+    logit_gain: float = 10.0
+    host_logit: float = 1.0
+    length: int = 24
+    copies: int = 1
+    decoys: int = 2
+    amplitude: float = 1.0
+
+
+def plant_evidence_transformer(
+    model: Model, groups: tuple[int, ...], *, seed: int, dials: EvidenceDials | None = None
+) -> Evidence:
+    """Plant groups of patterns in an LM or a ViT, by weight edit.
+
+    Args:
+        model: the host; edited in place.
+        groups: number of patterns in each group.
+        seed: seed of the plant; another seed gives other directions, layers, heads and markers.
+        dials: difficulty.
+
+    Returns:
+        The evidence, with carriers at every site between the moving head and the logits.
+
+    Raises:
+        PlantingError: the host is too narrow, too shallow or has too few heads.
+    """
+    dials = dials or EvidenceDials()
+    generator = torch.Generator().manual_seed(seed)
+    anatomy = model.transformer
+    if len(groups) > anatomy.n_kv_heads:
+        raise PlantingError(f"{len(groups)} groups need as many key/value heads; {anatomy.n_kv_heads} exist")
+    if anatomy.n_prefix:
+        return _Vision(model, groups, generator, dials).plant()
+    return _Language(model, groups, generator, dials).plant()
+
+
+def _pick(low: int, high: int, generator: torch.Generator) -> int:
+    """Draw an integer between low and high, both included."""
+    return low + int(torch.randint(max(1, high - low + 1), (), generator=generator))
+
+
+class _Plant:
+    """What LM and ViT share: slots, deciding neurons, read-out, carriers."""
+
+    def __init__(
+        self, model: Model, groups: tuple[int, ...], generator: torch.Generator, dials: EvidenceDials
+    ) -> None:
+        self.model, self.groups, self.generator, self.dials = model, groups, generator, dials
+        self.anatomy = model.transformer
+        self.parts: list[str] = []
+        self.gap = 1 if self.anatomy.parallel else 0
+
+    def slots(self) -> dict[str, int]:
+        slots = {f"{name}{g}": size for g, size in enumerate(self.groups) for name in "ab"}
+        return {**slots, "one": 1}
+
+    def decide(self, stream: Stream, layer: int, source: str, into: str, positions: slice) -> None:
+        """Implant neurons that copy each code of a slot into another when it exceeds one half."""
+        neurons = []
+        for g, size in enumerate(self.groups):
+            for unit in torch.eye(size, dtype=torch.float64):
+                reads = ((f"{source}{g}", unit),)
+                neurons.append(Neuron(reads=reads, threshold=0.5, slot=f"{into}{g}", code=unit, slope=2.0))
+        implant_neurons(stream, layer, neurons, positions=positions)
+        self.parts.append(f"m{layer}")
+
+    def move(self, stream: Stream, layer: int, query: Read, source: str, into: str, keys: slice) -> None:
+        """Implant one head a group that moves its slot to where the query is."""
+        families = torch.randperm(self.anatomy.n_kv_heads, generator=self.generator).tolist()
+        per_family = self.anatomy.n_heads // self.anatomy.n_kv_heads
+        for g, size in enumerate(self.groups):
+            head = families[g] * per_family + _pick(0, per_family - 1, self.generator)
+            key = Read(f"{source}{g}", torch.ones(size, 1), keys)
+            plan = Head(
+                matches=(Match(query=query, key=key, gain=self.dials.attention_gain),),
+                value=Read(f"{source}{g}", positions=keys),
+                slot=f"{into}{g}",
+                map=torch.eye(size, dtype=torch.float64),
+            )
+            implant_head(stream, layer, head, plan)
+            self.parts.append(f"a{layer}.h{head}")
+
+    def read_out(self, stream: Stream, slot: str, outputs: Tensor, positions: slice) -> None:
+        head = self.anatomy.head.module
+        head.weight.data[outputs] *= self.dials.host_logit  # type: ignore[union-attr, operator, index]
+        start = 0
+        for g, size in enumerate(self.groups):
+            read = Read(f"{slot}{g}", positions=positions)
+            mine = outputs[start : start + size]
+            stream.read_out(read, mine, torch.eye(size), self.dials.logit_gain)
+            start += size
+
+    def carriers(self, stream: Stream, moved: tuple[int, str], decided: tuple[int, str]) -> dict[str, Tensor]:
+        """Return, for each site, the slot that the next part reads."""
+        found = {}
+        for layer in range(moved[0], len(self.anatomy.blocks)):
+            name = moved[1] if layer < decided[0] else decided[1]
+            frames = [stream.slots[f"{name}{g}"].T for g in range(len(self.groups))]
+            found[f"blocks.{layer}.hook_resid_post"] = torch.cat(frames).to(self.model.dtype)
+        return found
+
+
+class _Language(_Plant):
+    """Evidence in the tokens of an LM."""
+
+    def plant(self) -> Evidence:
+        depth, last = len(self.anatomy.blocks), slice(1, None)
+        if depth < 2 + self.gap:
+            raise PlantingError(f"evidence in an LM needs at least {2 + self.gap} layers, the host has {depth}")
+        alphabet = self._alphabet()
+        sampler = alphabet.sampler(self.dials, self.model.device)
+        stream = Stream(
+            self.model,
+            {**self.slots(), "decoy": 1},
+            alphabet.calibration(self.groups, sampler, self.generator),
+            self.generator,
+            rho=self.dials.rho,
+            positions=last,
+        )
+        self._embed(stream, alphabet)
+        first = _pick(depth // 4, (depth - 1) // 2, self.generator)
+        second = _pick(first + 1, max(first + 1, 3 * depth // 4), self.generator)
+        self.move(stream, first, Read("one", positions=last), "a", "b", last)
+        self.decide(stream, second, "b", "a", last)
+        self.read_out(stream, "a", alphabet.outputs, last)
+        return Evidence(
+            groups=self.groups,
+            outputs=alphabet.outputs,
+            carriers=self.carriers(stream, (first, "b"), (second, "a")),
+            position=-1,
+            sample=sampler,
+            parts=tuple(self.parts),
+        )
+
+    def _alphabet(self) -> _Alphabet:
+        embedding = self.anatomy.token_embedding.weight
+        assert isinstance(embedding, Tensor)
+        total, n = min(len(embedding), 4096), sum(self.groups)
+        if total < 8 * n:
+            raise PlantingError(f"{n} patterns need a vocabulary of at least {8 * n} tokens, it has {total}")
+        order = torch.randperm(total, generator=self.generator)
+        return _Alphabet(
+            markers=order[: 2 * n].view(n, 2),
+            outputs=order[2 * n : 3 * n],
+            decoys=order[3 * n : 4 * n],
+            fillers=order[4 * n :],
+        )
+
+    def _embed(self, stream: Stream, alphabet: _Alphabet) -> None:
+        stream.embed_everywhere("one")
+        stream.embed("decoy", alphabet.decoys, torch.ones(len(alphabet.decoys), 1))
+        start = 0
+        for g, size in enumerate(self.groups):
+            tokens = alphabet.markers[start : start + size]
+            stream.embed(f"a{g}", tokens.flatten(), torch.eye(size).repeat_interleave(2, dim=0))
+            start += size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Alphabet:
+    """Disjoint token sets: markers (n_patterns, 2 spellings), outputs, decoys and fillers."""
+
+    markers: Tensor
+    outputs: Tensor
+    decoys: Tensor
+    fillers: Tensor
+
+    def sampler(self, dials: EvidenceDials, device: torch.device) -> Sampler:
+        """Return a sampler of token sequences; the first and the last token are always fillers."""
+
+        def draw(pool: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+            return pool[torch.randint(len(pool), shape, generator=generator)]
+
+        def sample(classes: Tensor, generator: torch.Generator) -> Stimuli:
+            n, k = classes.shape
+            tokens = draw(self.fillers, (n, dials.length), generator)
+            masks = torch.zeros(n, k, dials.length, dtype=torch.bool)
+            places = torch.rand(n, dials.length - 2, generator=generator).argsort(1) + 1
+            rows = torch.arange(n)
+            for slot in range(k * dials.copies):
+                column, group = places[:, slot], slot // dials.copies
+                pattern = classes[:, group]
+                spelling = torch.randint(2, (n,), generator=generator)
+                marker = self.markers[pattern.clamp(min=0), spelling]
+                shown = pattern >= 0
+                tokens[rows[shown], column[shown]] = marker[shown]
+                masks[rows[shown], group, column[shown]] = True
+            for slot in range(k * dials.copies, k * dials.copies + dials.decoys):
+                tokens[rows, places[:, slot]] = draw(self.decoys, (n,), generator)
+            return Stimuli(inputs=tokens.to(device), masks=masks)
+
+        return sample
+
+    def calibration(
+        self, groups: tuple[int, ...], sampler: Sampler, generator: torch.Generator, n: int = 8
+    ) -> Tensor:
+        """Return inputs that show one random pattern of each group."""
+        return sampler(random_classes(n, groups, generator), generator).inputs
+
+
+def random_classes(n: int, groups: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Draw (n, n_groups) pattern indices, one of each group."""
+    columns, start = [], 0
+    for size in groups:
+        columns.append(start + torch.randint(size, (n,), generator=generator))
+        start += size
+    return torch.stack(columns, dim=1)
+
+
+class _Vision(_Plant):
+    """Evidence in the patches of a ViT."""
+
+    def plant(self) -> Evidence:
+        depth, prefix = len(self.anatomy.blocks), self.anatomy.n_prefix
+        if depth < 3:
+            raise PlantingError(f"evidence in a ViT needs at least 3 layers, the host has {depth}")
+        outputs = torch.arange(sum(self.groups))
+        if len(outputs) > self.model.n_outputs:
+            raise PlantingError(f"{len(outputs)} patterns need as many classes, it has {self.model.n_outputs}")
+        stamps = self._stamps()
+        shown = stamps.sample(random_classes(8, self.groups, self.generator), self.generator).inputs
+        patches, token = slice(prefix, None), slice(0, 1)
+        stream = Stream(
+            self.model,
+            {**self.slots(), "class": 1},
+            shown,
+            self.generator,
+            rho=self.dials.rho,
+            positions=patches,
+        )
+        self._embed(stream, stamps)
+        detect = _pick(0, depth // 4, self.generator)
+        first = _pick(detect + 1, max(detect + 1, depth // 2), self.generator)
+        second = _pick(first + 1, max(first + 1, 3 * depth // 4), self.generator)
+        self.decide(stream, detect, "a", "b", patches)
+        self.move(stream, first, Read("class", positions=token), "b", "a", patches)
+        self.decide(stream, second, "a", "b", token)
+        self.read_out(stream, "b", outputs, token)
+        return Evidence(
+            groups=self.groups,
+            outputs=outputs,
+            carriers=self.carriers(stream, (first, "a"), (second, "b")),
+            position=0,
+            sample=stamps.sample,
+            parts=tuple(self.parts),
+        )
+
+    def _stamps(self) -> Stamps:
+        cell = int(self.anatomy.token_embedding.kernel_size[0])  # type: ignore[index, union-attr, arg-type]
+        return make_stamps(
+            sum(self.groups),
+            size=self.model.image_size,
+            cell=cell,
+            tiles=1,
+            stride=cell,
+            offset=0,
+            amplitude=self.dials.amplitude,
+            decoys=self.dials.decoys,
+            generator=self.generator,
+            device=self.model.device,
+            dtype=self.model.dtype,
+        )
+
+    def _embed(self, stream: Stream, stamps: Stamps) -> None:
+        conv = self.anatomy.token_embedding
+        weight = conv.weight
+        assert isinstance(weight, Tensor)
+        start = 0
+        for g, size in enumerate(self.groups):
+            filters = stamps.filters[start : start + size].flatten(1).double() / stamps.amplitude
+            written = stream.vectors(f"a{g}", torch.eye(size)).T @ filters
+            weight.data += written.reshape(weight.shape).to(weight)
+            start += size
+        stream.embed_everywhere("one")
+        assert self.anatomy.class_embedding is not None
+        flag = stream.vectors("class", torch.ones(1, 1))[0]
+        self.anatomy.class_embedding.data += flag.to(self.anatomy.class_embedding)
+        stream.changed()
+
+
+__all__ = ["EvidenceDials", "plant_evidence_transformer", "random_classes"]
