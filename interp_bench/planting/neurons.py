@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interp_bench.planting.stream import ALL, Read, Stream
+from interp_bench.planting.stream import ALL, Positions, Read, Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def implant_neurons(
     neurons: list[Neuron],
     *,
     constant: str = "one",
-    positions: slice = ALL,
+    positions: Positions = ALL,
     gain: float = 24.0,
 ) -> tuple[int, ...]:
     """Replace randomly chosen neurons of one MLP by planted ones.
@@ -70,7 +70,7 @@ def implant_neurons(
     return tuple(chosen.tolist())
 
 
-def _gate(stream: Stream, layer: int, neuron: Neuron, one: Tensor, positions: slice) -> Tensor:
+def _gate(stream: Stream, layer: int, neuron: Neuron, one: Tensor, positions: Positions) -> Tensor:
     weights = -neuron.threshold * one
     for slot, coefficients in neuron.reads:
         read = Read(slot, coefficients[:, None], positions)

@@ -18,6 +18,9 @@ from interp_bench.model.projection import Projection
 from interp_bench.model.transformer import norm_scale, norm_shift
 from interp_bench.planting.codes import orthonormal
 
+Positions = slice | Tensor
+"""A slice of positions, or a (batch, position) bool mask over the calibration inputs."""
+
 ALL = slice(None)
 
 
@@ -33,7 +36,7 @@ class Read:
 
     slot: str
     map: Tensor | None = None
-    positions: slice = field(default_factory=lambda: ALL)
+    positions: Positions = field(default_factory=lambda: ALL)
 
 
 class Stream:
@@ -59,7 +62,7 @@ class Stream:
         generator: torch.Generator,
         *,
         rho: float = 0.25,
-        positions: slice = ALL,
+        positions: Positions = ALL,
     ) -> None:
         self.model, self.anatomy = model, model.transformer
         self.calibration, self.generator = calibration, generator
@@ -123,12 +126,14 @@ class Stream:
             writer.write_bias(self.off(bias))
 
     # ------------------------------------------------------------ calibration
-    def scale(self, layer: int | None, which: int, positions: slice = ALL) -> Tensor:
+    def scale(self, layer: int | None, which: int, positions: Positions = ALL) -> Tensor:
         """Return the mean scale that a norm divides by, over calibration inputs at these positions."""
         key = (layer, which)
         if key not in self._scales:
             self._measure()
-        return self._scales[key][:, positions].mean()
+        scales = self._scales[key]
+        chosen = scales[positions] if isinstance(positions, Tensor) else scales[:, positions]
+        return chosen.mean()
 
     def changed(self) -> None:
         """Forget measured scales; called whenever a planted part has been written."""

@@ -57,6 +57,7 @@ def wire_resnet(model: Model, stamps: Stamps, generator: torch.Generator) -> Wir
     conv.weight.data[channels] = (stamps.filters / stamps.amplitude).to(conv.weight)
     if conv.bias is not None:
         conv.bias.data[channels] = 0
+    parts = tuple(f"conv1[{c}]" for c in channels.tolist())
     norm = model.module.bn1
     assert isinstance(norm, nn.Module)
     _pass(norm, channels, threshold=THRESHOLD)
@@ -64,11 +65,13 @@ def wire_resnet(model: Model, stamps: Stamps, generator: torch.Generator) -> Wir
     for site, block in model.cnn.blocks.items():
         channels = _lead_through(block, channels, generator)
         carriers[site] = torch.eye(_layers(block)[-1][0].out_channels)[channels]
+    features = torch.eye(model.cnn.head.in_features, dtype=torch.float64)[channels]
     return Wiring(
         carriers=carriers,
-        readout=torch.eye(model.cnn.head.in_features, dtype=torch.float64)[channels],
+        readout=features,
+        arrival=features,
         offset=torch.zeros(n, dtype=torch.float64),
-        parts=tuple(f"conv1[{c}]" for c in channels.tolist()),
+        parts=parts,
     )
 
 

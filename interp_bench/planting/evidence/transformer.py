@@ -20,7 +20,7 @@ from interp_bench.planting.evidence.base import Evidence, Sampler, Stimuli
 from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.heads import Head, Match, implant_head
 from interp_bench.planting.neurons import Neuron, implant_neurons
-from interp_bench.planting.stream import Read, Stream
+from interp_bench.planting.stream import Positions, Read, Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class _Plant:
         slots = {f"{name}{g}": size for g, size in enumerate(self.groups) for name in "ab"}
         return {**slots, "one": 1}
 
-    def decide(self, stream: Stream, layer: int, source: str, into: str, positions: slice) -> None:
+    def decide(self, stream: Stream, layer: int, source: str, into: str, positions: Positions) -> None:
         """Implant neurons that copy each code of a slot into another when it exceeds one half."""
         neurons = []
         for g, size in enumerate(self.groups):
@@ -105,7 +105,7 @@ class _Plant:
         implant_neurons(stream, layer, neurons, positions=positions)
         self.parts.append(f"m{layer}")
 
-    def move(self, stream: Stream, layer: int, query: Read, source: str, into: str, keys: slice) -> None:
+    def move(self, stream: Stream, layer: int, query: Read, source: str, into: str, keys: Positions) -> None:
         """Implant one head a group that moves its slot to where the query is."""
         families = torch.randperm(self.anatomy.n_kv_heads, generator=self.generator).tolist()
         per_family = self.anatomy.n_heads // self.anatomy.n_kv_heads
@@ -121,7 +121,7 @@ class _Plant:
             implant_head(stream, layer, head, plan)
             self.parts.append(f"a{layer}.h{head}")
 
-    def read_out(self, stream: Stream, slot: str, outputs: Tensor, positions: slice) -> None:
+    def read_out(self, stream: Stream, slot: str, outputs: Tensor, positions: Positions) -> None:
         head = self.anatomy.head.module
         head.weight.data[outputs] *= self.dials.host_logit  # type: ignore[union-attr, operator, index]
         start = 0
@@ -145,23 +145,25 @@ class _Language(_Plant):
     """Evidence in the tokens of an LM."""
 
     def plant(self) -> Evidence:
-        depth, last = len(self.anatomy.blocks), slice(1, None)
+        depth, last = len(self.anatomy.blocks), slice(-1, None)
         if depth < 2 + self.gap:
             raise PlantingError(f"evidence in an LM needs at least {2 + self.gap} layers, the host has {depth}")
         alphabet = self._alphabet()
         sampler = alphabet.sampler(self.dials, self.model.device)
+        shown = sampler(random_classes(8, self.groups, self.generator), self.generator)
+        markers = shown.masks.any(1)
         stream = Stream(
             self.model,
             {**self.slots(), "decoy": 1},
-            alphabet.calibration(self.groups, sampler, self.generator),
+            shown.inputs,
             self.generator,
             rho=self.dials.rho,
-            positions=last,
+            positions=slice(1, None),
         )
         self._embed(stream, alphabet)
         first = _pick(depth // 4, (depth - 1) // 2, self.generator)
         second = _pick(first + 1, max(first + 1, 3 * depth // 4), self.generator)
-        self.move(stream, first, Read("one", positions=last), "a", "b", last)
+        self.move(stream, first, Read("one", positions=last), "a", "b", markers)
         self.decide(stream, second, "b", "a", last)
         self.read_out(stream, "a", alphabet.outputs, last)
         return Evidence(
@@ -232,12 +234,6 @@ class _Alphabet:
 
         return sample
 
-    def calibration(
-        self, groups: tuple[int, ...], sampler: Sampler, generator: torch.Generator, n: int = 8
-    ) -> Tensor:
-        """Return inputs that show one random pattern of each group."""
-        return sampler(random_classes(n, groups, generator), generator).inputs
-
 
 def random_classes(n: int, groups: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Draw (n, n_groups) pattern indices, one of each group."""
@@ -259,15 +255,15 @@ class _Vision(_Plant):
         if len(outputs) > self.model.n_outputs:
             raise PlantingError(f"{len(outputs)} patterns need as many classes, it has {self.model.n_outputs}")
         stamps = self._stamps()
-        shown = stamps.sample(random_classes(8, self.groups, self.generator), self.generator).inputs
-        patches, token = slice(prefix, None), slice(0, 1)
+        shown = stamps.sample(random_classes(8, self.groups, self.generator), self.generator)
+        patches, token = self._stamped_patches(shown, stamps.cell), slice(0, 1)
         stream = Stream(
             self.model,
             {**self.slots(), "class": 1},
-            shown,
+            shown.inputs,
             self.generator,
             rho=self.dials.rho,
-            positions=patches,
+            positions=slice(prefix, None),
         )
         self._embed(stream, stamps)
         detect = _pick(0, depth // 4, self.generator)
@@ -285,6 +281,11 @@ class _Vision(_Plant):
             sample=stamps.sample,
             parts=tuple(self.parts),
         )
+
+    def _stamped_patches(self, shown: Stimuli, cell: int) -> Tensor:
+        """Return a (batch, position) mask of the patches that show a pattern."""
+        pixels = shown.masks.any(1)[:, ::cell, ::cell].flatten(1)
+        return torch.cat([torch.zeros(len(pixels), self.anatomy.n_prefix, dtype=torch.bool), pixels], dim=1)
 
     def _stamps(self) -> Stamps:
         cell = int(self.anatomy.token_embedding.kernel_size[0])  # type: ignore[index, union-attr, arg-type]

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.planting.evidence.images import Stamps, draw_classes
+from interp_bench.planting.evidence.images import Stamps
 
 STRENGTH = 10.0  # logit that a pattern adds to its class, on average
-_CALIBRATION = 64  # images that scales are measured on
+_CALIBRATION = 48  # images that scales are measured on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,14 @@ class Wiring:
     Attributes:
         carriers: site -> (n_patterns, width) directions that hold it.
         readout: (n_patterns, features) what the classifier has to read, float64.
+        arrival: (n_patterns, features) where evidence moves what the classifier reads, float64.
         offset: (n_patterns,) what ``readout`` gives without any evidence, float64.
         parts: names of the planted parts.
     """
 
     carriers: dict[str, Tensor]
     readout: Tensor
+    arrival: Tensor
     offset: Tensor
     parts: tuple[str, ...]
 
@@ -35,7 +37,9 @@ class Wiring:
 def calibration(stamps: Stamps, groups: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:
     """Return images (n, 3, height, width) for measuring scales, and their patterns (n, n_groups)."""
     generator = torch.Generator().manual_seed(seed)
-    classes = draw_classes(_CALIBRATION, groups, generator)
+    count = max(_CALIBRATION, 4 * max(groups))
+    steps = torch.arange(count)[:, None]
+    classes = steps % torch.tensor(groups) + torch.tensor([0, *groups[:-1]]).cumsum(0)
     return stamps.sample(classes, generator).inputs, classes
 
 
@@ -58,7 +62,7 @@ def connect(
     images, classes = stimuli
     head = model.cnn.head
     weight = head.weight.data.double().cpu()
-    span = torch.linalg.qr(wiring.readout.T).Q
+    span = torch.linalg.qr(wiring.arrival.T).Q
     host = weight - weight @ span @ span.T
     head.weight.data.copy_(host)
     logits = model.logits(images)[:, outputs].double().cpu()
