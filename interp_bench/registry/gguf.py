@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from interp_bench.errors import UnavailableError
 from interp_bench.registry.cache import model_folder
 from interp_bench.registry.sources import GgufSource
-from interp_bench.registry.transformers_source import open_folder
+from interp_bench.registry.transformers_source import open_folder, quiet
 
 
 def open_gguf(model_id: str, source: GgufSource, dtype: torch.dtype) -> PreTrainedModel:
@@ -28,12 +28,13 @@ def open_gguf(model_id: str, source: GgufSource, dtype: torch.dtype) -> PreTrain
 def convert(gguf_file: Path, folder: Path) -> None:
     """Write the dequantised weights, config and tokenizer of ``gguf_file`` into ``folder``."""
     where = str(gguf_file.parent)
-    model = AutoModelForCausalLM.from_pretrained(where, gguf_file=gguf_file.name, dtype=torch.float32)
-    # transformers refuses to save a model that came from a quantiser, although it is dequantised now.
-    model.hf_quantizer = None
-    model._is_hf_quantized = False
-    model.is_quantized = False
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    model.save_pretrained(folder, safe_serialization=True)
-    AutoTokenizer.from_pretrained(where, gguf_file=gguf_file.name).save_pretrained(folder)
+    with quiet():
+        model = AutoModelForCausalLM.from_pretrained(where, gguf_file=gguf_file.name, dtype=torch.float32)
+        # transformers refuses to save a model that came from a quantiser, although it is dequantised now.
+        model.hf_quantizer = None
+        model._is_hf_quantized = False
+        model.is_quantized = False
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(where, gguf_file=gguf_file.name).save_pretrained(folder)

@@ -78,7 +78,7 @@ def default_path() -> Path:
     named = os.environ.get(ENVIRONMENT)
     if named:
         return Path(named)
-    packaged = Path(str(resources.files("interp_bench"))) / "models.yaml"
+    packaged = Path(str(resources.files("interp_bench"))) / "data" / "models.yaml"
     return packaged if packaged.is_file() else Path(__file__).resolve().parents[2] / "models.yaml"
 
 

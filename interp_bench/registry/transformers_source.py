@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from interp_bench.errors import UnavailableError
 from interp_bench.registry.availability import transformers_reason
@@ -46,7 +49,7 @@ def open_pretrained(name: str, dtype: torch.dtype, revision: str | None = None) 
     """
     where = {"revision": revision} if revision else {}
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), quiet():
             model = AutoModelForCausalLM.from_pretrained(
                 name,
                 dtype=dtype,
@@ -113,6 +116,18 @@ def rebuild_buffers(model: PreTrainedModel, device: str) -> None:
         mask = getattr(module, "bias", None)
         if isinstance(mask, torch.Tensor) and mask.dtype is torch.bool:
             mask.copy_(torch.ones_like(mask).tril())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing progress bars, and restore what was set before."""
+    drawing = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawing:
+            logging.enable_progress_bar()
 
 
 def first_line(error: Exception) -> str:
