@@ -45,6 +45,11 @@ class Cell:
     ranked: Interval | None
     statuses: Mapping[Status, int]
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Track, task and model: what cells of different techniques share."""
+        return (self.track, self.task, self.model)
+
 
 def cells_of(trials: Iterable[Trial]) -> tuple[Cell, ...]:
     """Group trials into cells, sorted by track, task, model size, role and technique.

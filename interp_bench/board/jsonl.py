@@ -1,0 +1,80 @@
+"""Trials as JSON lines, one file a track: what is committed, reviewed and read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from interp_bench.analysis.cells import newest
+from interp_bench.errors import StoreError
+from interp_bench.harness.trial import Trial
+
+
+def export(trials: Iterable[Trial], folder: Path) -> tuple[Path, ...]:
+    """Write ``<track>.jsonl`` for each track that occurs, and return the files.
+
+    The newest trial of each question is written, sorted by task, model, technique and seed; files of
+    other tracks stay as they are. A file appears whole or not at all.
+
+    Raises:
+        StoreError: a file cannot be written.
+    """
+    tracks: dict[str, list[Trial]] = {}
+    for trial in newest(trials):
+        tracks.setdefault(trial.track, []).append(trial)
+    written = []
+    for track in sorted(tracks):
+        rows = sorted(tracks[track], key=lambda t: (t.task, t.model, t.technique, t.seed))
+        path = folder / f"{track}.jsonl"
+        _write_whole(path, "".join(line(trial) + "\n" for trial in rows))
+        written.append(path)
+    return tuple(written)
+
+
+def line(trial: Trial) -> str:
+    """Return one trial as one line: keys sorted, floats in their shortest exact form."""
+    return json.dumps(trial.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def read(folder: Path) -> tuple[Trial, ...]:
+    """Read every ``*.jsonl`` of a folder, in the order of names and lines.
+
+    Raises:
+        StoreError: the folder holds no such file, or a line is not a trial; file and line are named.
+    """
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise StoreError(f"there are no trials (*.jsonl) in {folder}; write them with: interp-bench export")
+    return tuple(trial for path in files for trial in _read_file(path))
+
+
+def _read_file(path: Path) -> list[Trial]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"cannot read {path}: {error}") from error
+    trials = []
+    for number, content in enumerate(text.split("\n"), start=1):
+        if not content:
+            continue
+        try:
+            trials.append(Trial.model_validate_json(content))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            what = f"{where}: {first['msg']}" if where else first["msg"]
+            raise StoreError(f"{path}:{number}: not a trial: {what}; export it again") from error
+    return trials
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(text.encode("utf-8"))
+        partial.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error

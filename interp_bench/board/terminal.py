@@ -1,0 +1,161 @@
+"""The table "which cliff does the gear work on", for the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import MIN_PADDING, tabulate
+
+from interp_bench.analysis.calibration import Calibration, CeilingRow, calibrate
+from interp_bench.analysis.cells import Cell, cells_of, newest
+from interp_bench.analysis.outcomes import Outcome, outcomes_of
+from interp_bench.analysis.reach import WORKS
+from interp_bench.analysis.standings import Standing, standings_of
+from interp_bench.board import figures
+from interp_bench.harness.trial import Trial
+
+WIDTH = 120
+REASONS_SHOWN = 8
+_LEAST_REACH = 24
+
+LEGEND = (
+    "skill: 0 is guessing, 1 is the truth; mean over models with a 95% interval over the models' means.\n"
+    f"reach: models of a ladder where the lower bound of skill over seeds is at least {WORKS:g}, by parameters:\n"
+    "       a..b from smallest to largest, a~b with gaps, ? needs two seeds.\n"
+    "cost:  median seconds, f forward and b backward passes.   cells: task x model scored of those tried.\n"
+    "failed: trials that broke, hung or ran out of memory; each counts as skill 0."
+)
+
+
+def summary(trials: Sequence[Trial]) -> str:
+    """Return the tables of a run, one a track, at most ``WIDTH`` columns wide where names allow.
+
+    Args:
+        trials: any trials, in any order; the newest of each question counts.
+    """
+    kept = newest(trials)
+    if not kept:
+        return "no trials"
+    cells = cells_of(kept)
+    tracks = [
+        _track(name, rows, [cell for cell in cells if cell.track == name])
+        for name, rows in standings_of(cells).items()
+    ]
+    parts = [_headline(kept), *tracks, LEGEND, _calibration(calibrate(cells))]
+    outcomes = outcomes_of(kept)
+    if outcomes:
+        parts.append(_outcomes(outcomes))
+    return "\n\n".join(parts)
+
+
+def _headline(trials: Sequence[Trial]) -> str:
+    counts = (
+        (len(trials), "trial"),
+        (len({trial.technique_id for trial in trials if trial.role == "technique"}), "technique"),
+        (len({trial.task_id for trial in trials}), "task"),
+        (len({trial.model for trial in trials}), "model"),
+        (len({trial.seed for trial in trials}), "seed"),
+    )
+    return "which cliff does the gear work on?   " + ", ".join(figures.plural(*count) for count in counts)
+
+
+def _track(name: str, rows: Sequence[Standing], cells: Sequence[Cell]) -> str:
+    modalities = sorted({modality for row in rows for modality in row.by_modality}, reverse=True)
+    shown = modalities if len(modalities) > 1 else []
+    failed = any(row.failures for row in rows)
+    headers = ["technique", "skill", *shown, "cost", "cells", *(["failed"] if failed else [])]
+    tried = {row.technique: sum(cell.technique == row.technique for cell in cells) for row in rows}
+    body = [_row(row, shown, tried[row.technique], failed) for row in rows]
+    room = WIDTH - _width(headers, body) - 2
+    for line, row in zip(body, rows, strict=True):
+        line.insert(2 + len(shown), _reach(row, max(room, _LEAST_REACH)))
+    headers.insert(2 + len(shown), "reach")
+    tasks = sorted({cell.task for cell in cells})
+    title = f"{name}: skill from {figures.primary_text(cells)} on {figures.names_text(tasks)}"
+    if len(modalities) == 1:
+        title += f", {modalities[0]} models only"
+    return f"{title}\n{_table(body, headers)}"
+
+
+def _row(row: Standing, modalities: Sequence[str], tried: int, failed: bool) -> list[str]:
+    cells = [
+        row.technique,
+        figures.interval_text(row.skill),
+        *(figures.interval_text(row.by_modality.get(modality)) for modality in modalities),
+        figures.cost_text(row.cost),
+        str(row.cells) if row.cells == tried else f"{row.cells} of {tried}",
+    ]
+    return [*cells, str(row.failures or "")] if failed else cells
+
+
+def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True)
+
+
+def _width(headers: Sequence[str], body: Sequence[Sequence[str]]) -> int:
+    padded = [header + " " * MIN_PADDING for header in headers]
+    columns = zip(padded, *body, strict=True)
+    return sum(max(map(len, column)) + 2 for column in columns) - 2
+
+
+def _reach(row: Standing, room: int) -> str:
+    """List the ladders it works on, then those it does not, in lines of at most ``room`` where possible."""
+    if not row.reaches:
+        return figures.NOTHING
+    rungs = [rung for reach in row.reaches for rung in reach.rungs]
+    if all(rung.works for rung in rungs):
+        return "every model"
+    if not any(rung.works for rung in rungs):
+        return "nowhere" if all(rung.skill.bounded for rung in rungs) else "? (needs two seeds)"
+    texts = [(reach.ladder, figures.reach_text(reach)) for reach in row.reaches]
+    items = [f"{ladder} {text}" for ladder, text in texts if text != "none"]
+    without = [ladder for ladder, text in texts if text == "none"]
+    items += [f"not {ladder}" if i == 0 else ladder for i, ladder in enumerate(without)]
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + 2 + len(item) < room:
+            lines[-1] += f", {item}"
+        else:
+            lines.append(item)
+    return ",\n".join(lines)
+
+
+def _calibration(found: Calibration) -> str:
+    if not found.ceilings or not found.floors:
+        return "calibration: not checked, this run has no rows of the truth or of guessing"
+    if found.holds:
+        tested = sum(row.tested for row in found.floors)
+        return (
+            f"calibration: the truth scores 1 in all {len(found.ceilings)} cells; guessing scores 0 within "
+            f"its interval in all {tested} cells with two seeds"
+        )
+    lines = [f"CALIBRATION IS OFF in {figures.plural(len(found.broken), 'cell')}; do not trust them:"]
+    for row in found.broken:
+        value = (
+            f"the truth scores {row.worst!r}"
+            if isinstance(row, CeilingRow)
+            else f"guessing scores {figures.interval_text(row.together)}"
+        )
+        lines.append(f"  {row.cell.track}/{row.cell.task} on {row.cell.model}: {value}")
+    return "\n".join(lines)
+
+
+def _outcomes(outcomes: Sequence[Outcome]) -> str:
+    rows = [
+        [
+            outcome.status,
+            str(outcome.trials),
+            outcome.track,
+            figures.names_text(outcome.techniques, limit=1),
+            figures.names_text(outcome.models, limit=1),
+            outcome.reason,
+        ]
+        for outcome in outcomes[:REASONS_SHOWN]
+    ]
+    headers = ["status", "trials", "track", "technique", "model", "reason"]
+    room = max(WIDTH - _width(headers[:-1], [row[:-1] for row in rows]) - 2, _LEAST_REACH)
+    for row in rows:
+        row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 3] + "..."
+    more = len(outcomes) - REASONS_SHOWN
+    text = f"trials without an answer\n{_table(rows, headers)}"
+    return text if more <= 0 else f"{text}\nand {figures.plural(more, 'more reason')}"

@@ -1,0 +1,89 @@
+"""The table at the end of a run: what it says, in which order, and that it fits."""
+
+from __future__ import annotations
+
+import random
+
+from interp_bench.board.terminal import REASONS_SHOWN, WIDTH, summary
+
+
+def section(text, track):
+    return next(part for part in text.split("\n\n") if part.startswith(f"{track}:")).splitlines()
+
+
+def names(lines):
+    return [line.split()[0] for line in lines[3:] if not line.startswith(" ")]
+
+
+def test_fits_the_width_and_has_a_table_for_each_track(board):
+    text = summary(board)
+    assert text.startswith(
+        "which cliff does the gear work on?   390 trials, 12 techniques, 4 tasks, 7 models, 3 seeds"
+    )
+    assert max(map(len, text.splitlines())) <= WIDTH
+    for track in ("attribution", "circuits", "concepts", "features"):
+        assert section(text, track)[0].startswith(f"{track}: skill from ")
+    assert all(line == line.rstrip() or "  " in line for line in text.splitlines())
+
+
+def test_rows_are_ceiling_techniques_by_skill_floor(board):
+    assert names(section(summary(board), "circuits")) == [
+        "ceiling",
+        "activation_patching",
+        "eap_integrated_gradients",
+        "eap",
+        "random",
+    ]
+
+
+def test_reach_says_where_it_works_and_where_not(board):
+    lines = section(summary(board), "circuits")
+    rows = {line.split()[0]: line for line in lines[3:]}
+    assert "native-ln 31k..453k, not smollm2, vit" in rows["eap"]
+    assert "every model" in rows["ceiling"]
+    assert "nowhere" in rows["random"]
+
+
+def test_failures_and_their_reasons_are_shown(board):
+    text = summary(board)
+    header, das = section(text, "concepts")[1], section(text, "concepts")[4]
+    assert header.split()[-1] == "failed"
+    assert das.split()[0] == "das"
+    assert das.split()[-1] == "3"
+    assert "took longer than 60 s" in text
+    assert "failed" not in section(text, "circuits")[1]
+
+
+def test_order_of_the_trials_does_not_matter(board):
+    shuffled = list(board)
+    random.Random(9).shuffle(shuffled)
+    assert summary(shuffled) == summary(board)
+
+
+def test_calibration_is_stated_and_shouted_when_off(make_trial):
+    truth = [make_trial(technique="ceiling", role="ceiling", seed=seed, skill=1.0) for seed in range(2)]
+    guess = [make_trial(technique="random", role="floor", seed=seed, skill=0.01 * seed) for seed in range(2)]
+    assert "calibration: the truth scores 1 in all 1 cells" in summary(truth + guess)
+    off = summary([*truth[1:], make_trial(technique="ceiling", role="ceiling", skill=0.98), *guess])
+    assert "CALIBRATION IS OFF in 1 cell" in off
+    assert "features/dictionary on tiny: the truth scores 0.98" in off
+    assert "not checked" in summary(truth)
+
+
+def test_single_seed_says_that_reach_needs_two(make_trial):
+    assert "? (needs two seeds)" in summary([make_trial()])
+
+
+def test_missing_skill_is_a_dash_not_a_zero(make_trial):
+    row = section(summary([make_trial(status="skipped", reason="no weights")]), "features")[3]
+    assert row.split() == ["pca", "-", "-", "-", "0", "of", "1"]
+
+
+def test_many_reasons_are_cut_and_counted(make_trial):
+    reasons = [f"reason {letter}" for letter in "abcdefghijk"]
+    trials = [make_trial(seed=i, status="failed", reason=reason) for i, reason in enumerate(reasons)]
+    assert f"and {len(reasons) - REASONS_SHOWN} more reasons" in summary(trials)
+
+
+def test_no_trials_is_said():
+    assert summary([]) == "no trials"
