@@ -175,10 +175,10 @@ class ConvBranch(Branch):
 
 
 def middle_branch(model: Model) -> Branch:
-    """Return the branch of a block about a third of the way up.
+    """Return the branch of a block in the middle of a CNN, or a third of the way up a transformer.
 
-    There the stream is already mixed, and the passes that planting needs stay short: nothing above
-    the site is run.
+    There the stream is already mixed, and passes stay short: nothing above the site is run, which
+    counts in a deep language model.
 
     Raises:
         PlantingError: the network has no branch that units can be rewired in.
@@ -189,12 +189,12 @@ def middle_branch(model: Model) -> Branch:
         raise PlantingError(f"model {model.spec.id!r} ({model.spec.kind}) is of no family that features fit into")
     paths = list(model.anatomy.blocks)
     if model.anatomy.family == "convnext":
-        path = paths[len(paths) // 3]
+        path = paths[len(paths) // 2]
         return _convnext_branch(path, model.anatomy.blocks[path])
     plain = [i for i, p in enumerate(paths) if i and getattr(model.anatomy.blocks[p], "downsample", None) is None]
     if not plain:
         raise PlantingError(f"model {model.spec.id!r} has no block whose input keeps its resolution")
-    index = min(plain, key=lambda i: abs(i - len(paths) // 3))
+    index = min(plain, key=lambda i: abs(i - len(paths) // 2))
     return _resnet_branch(paths[index - 1], paths[index], model.anatomy.blocks[paths[index]])
 
 
