@@ -20,18 +20,13 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from interp_bench.harness.trial import SCHEMA, Trial
+from interp_bench.harness.trial import SCHEMA
 
 if TYPE_CHECKING:
     from interp_bench.tracks.catalogue import Task
 
 REUSED = frozenset({"ok", "invalid"})
 """Statuses that a later run takes over instead of running the trial again."""
-
-
-def is_final(trial: Trial) -> bool:
-    """Return whether a later run may take over this trial."""
-    return trial.status in REUSED
 
 
 def content_key(

@@ -203,7 +203,7 @@ def _settled(cell: Cell, stage: Stage, scores: dict[str, float]) -> dict[str, fl
     return stage.ceiling
 
 
-def _skill(cell: Cell, stage: Stage, scores: Mapping[str, float]) -> float | None:
+def _skill(cell: Cell, stage: Stage, scores: dict[str, float]) -> float | None:
     if not scores:
         return None
     name = cell.task.track.primary.name

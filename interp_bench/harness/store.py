@@ -135,6 +135,15 @@ class Store:
         )
         return found[0] if found else None
 
+    def statuses(self) -> dict[str, str]:
+        """Return the status of the newest trial of every content key."""
+        with self._errors():
+            rows = self._connection.execute(
+                "SELECT t.key, t.status, max(u.sequence) FROM trials t JOIN uses u ON u.trial_id = t.id"
+                " GROUP BY t.key"
+            ).fetchall()
+        return {row[0]: row[1] for row in rows}
+
     def trials(self, run: str | None = None) -> list[Trial]:
         """Return the trials that belong to a run, reused ones included, or all; oldest first."""
         if run is None:

@@ -127,13 +127,13 @@ class Stream:
 
     # ------------------------------------------------------------ calibration
     def scale(self, layer: int | None, which: int, positions: Positions = ALL) -> Tensor:
-        """Return the mean scale that a norm divides by, over calibration inputs at these positions."""
+        """Return the median scale that a norm divides by, over calibration inputs at these positions."""
         key = (layer, which)
         if key not in self._scales:
             self._measure()
         scales = self._scales[key]
         chosen = scales[positions] if isinstance(positions, Tensor) else scales[:, positions]
-        return chosen.mean()
+        return chosen.median()
 
     def changed(self) -> None:
         """Forget measured scales; called whenever a planted part has been written."""

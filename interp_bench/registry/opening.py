@@ -35,11 +35,11 @@ def open_module(spec: ModelSpec, device: str = "cpu", dtype: torch.dtype | None 
     if source.kind == "native":
         from interp_bench.registry.native import open_native
 
-        module: nn.Module = open_native(source)
+        module: nn.Module = open_native(source).to(dtype=dtype)
     elif source.kind == "timm":
         from interp_bench.registry.timm_source import open_timm
 
-        module = open_timm(spec.id, source)
+        module = open_timm(spec.id, source).to(dtype=dtype)
     elif source.kind == "gguf":
         from interp_bench.registry.gguf import open_gguf
 
@@ -48,4 +48,5 @@ def open_module(spec: ModelSpec, device: str = "cpu", dtype: torch.dtype | None 
         from interp_bench.registry.transformers_source import open_transformers
 
         module = open_transformers(spec.id, source, device, dtype)
-    return module.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    # transformers took the dtype already: a cast here would also round its rotary frequencies.
+    return module.to(device=device).eval().requires_grad_(False)

@@ -110,9 +110,8 @@ def rebuild_buffers(model: PreTrainedModel, device: str) -> None:
     """Recompute the buffers that ``to_empty`` left as garbage: rotary tables and causal masks."""
     for module in model.modules():
         if type(module).__name__.endswith("RotaryEmbedding"):
-            fresh = type(module)(model.config, device=torch.device(device))
-            for name, value in fresh.named_buffers(recurse=False):
-                setattr(module, name, value)
+            for name, value in type(module)(model.config).named_buffers(recurse=False):
+                setattr(module, name, value.to(device))
         mask = getattr(module, "bias", None)
         if isinstance(mask, torch.Tensor) and mask.dtype is torch.bool:
             mask.copy_(torch.ones_like(mask).tril())

@@ -19,7 +19,9 @@ from interp_bench.planting.evidence.wiring import Wiring
 THRESHOLD = 0.5  # of a filter's response to its own pattern
 _QUIET = 0.1  # response to a pattern, as a share of the host's norm: small, so that noise is small too
 _LOUD = 1.0  # evidence after the threshold, as a share of the host's norm
-_MARGIN = 10.0  # pre-activation of a detector neuron at a pattern, and minus this without: GELU is a ReLU there
+_MARGIN = (
+    10.0  # pre-activation of a detector neuron at a pattern, and minus this without: GELU is a ReLU there
+)
 _TILES = 2
 _LEAST_HOST = 2
 _LEAST_GAMMA = 0.25  # directions avoid channels whose norm scale is below this share of the median
@@ -175,7 +177,9 @@ def _plant_downsample(
     norm, conv = downsample
     assert isinstance(conv, nn.Conv2d)
     scale, shift = _affine(norm)
-    following = _affine(model.module.stages[index + 1].downsample[0]) if index < 3 else _affine(_final_norm(model))  # type: ignore[index, union-attr]
+    following = (
+        _affine(model.module.stages[index + 1].downsample[0]) if index < 3 else _affine(_final_norm(model))
+    )  # type: ignore[index, union-attr]
     directions = _directions(len(read), following[0], generator)
     host = conv.weight.data.double().cpu().flatten(1)
     host -= directions.T @ (directions @ host)

@@ -11,7 +11,7 @@ from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.evidence.wiring import Wiring
 
 THRESHOLD = 0.5  # of a detector's response to its own pattern
-_TAPS = torch.tensor([0.5, 1.0, 0.5])  # at stride 2 every position weighs 1 in the sum of all outputs
+_TAPS = torch.tensor([0.0, 1.0, 1.0])  # at stride 2 each position goes to one output, also at the border
 _LEAST_KERNEL = 5
 
 
@@ -24,7 +24,9 @@ def resnet_stamps(
         PlantingError: the stem is not a single large convolution.
     """
     conv = _stem(model)
-    stride, padding = int(conv.stride[0]), int(conv.padding[0])  # type: ignore[arg-type]
+    padding = int(conv.padding[0])  # type: ignore[call-overload]
+    # The pooling of the stem copies every other position once and the rest twice: use the former.
+    stride = int(conv.stride[0]) * _pooling(model)
     return make_stamps(
         n,
         size=model.image_size,
@@ -45,7 +47,7 @@ def wire_resnet(model: Model, stamps: Stamps, generator: torch.Generator) -> Wir
 
     The stem's batch norm holds the threshold. Blocks with an identity shortcut are kept from
     writing to the reserved channels; blocks that change resolution pass them on through their own
-    convolutions, the 3 x 3 one as a binomial filter, so that no position is lost.
+    convolutions, the 3 x 3 one as a sum of 2 x 2 positions, so that none is lost.
 
     Raises:
         PlantingError: the network is too narrow, or a block is of an unknown kind.
@@ -80,6 +82,16 @@ def _stem(model: Model) -> nn.Conv2d:
     if not isinstance(conv, nn.Conv2d) or int(conv.kernel_size[0]) < _LEAST_KERNEL:
         raise PlantingError(f"the stem of {model.spec.id} is not one convolution of at least 5 x 5 pixels")
     return conv
+
+
+def _pooling(model: Model) -> int:
+    """The stride of the pooling after the stem."""
+    pool = model.module.maxpool
+    if isinstance(pool, nn.Identity):
+        return 1
+    if not isinstance(pool, nn.MaxPool2d) or (pool.kernel_size, pool.stride, pool.padding) != (3, 2, 1):
+        raise PlantingError(f"the stem of {model.spec.id} is not followed by max pooling of 3 x 3 pixels")
+    return 2
 
 
 def _choose(width: int, n: int, generator: torch.Generator) -> Tensor:
@@ -119,7 +131,7 @@ def _lead_through(block: nn.Module, channels: Tensor, generator: torch.Generator
 
 
 def _kernel(conv: nn.Conv2d) -> Tensor:
-    """One (k, k) kernel: a single tap, or a binomial one where the convolution skips positions."""
+    """One (k, k) kernel: a single tap, or a sum of 2 x 2 where the convolution skips positions."""
     side = int(conv.kernel_size[0])
     kernel = torch.zeros(side, side)
     if side == 1:

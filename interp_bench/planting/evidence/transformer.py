@@ -21,6 +21,11 @@ from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.heads import Head, Match, implant_head
 from interp_bench.planting.neurons import Neuron, implant_neurons
 from interp_bench.planting.stream import Positions, Read, Stream
+from interp_bench.planting.tokens import quiet_tokens
+
+
+# Noise in patches excites detectors up to 0.2; nothing but evidence reaches the deciding neurons.
+_DETECT, _DECIDE = 0.45, 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,8 @@ class EvidenceDials:
     Attributes:
         rho: norm of a planted code as a fraction of the host's residual norm.
         attention_gain: attention logits by which evidence stands out.
-        logit_gain: logits by which decided evidence raises its output.
+        logit_gain: how far decided evidence raises its output, in standard deviations of the host's own
+            logits over the outputs, and at least that many logits.
         host_logit: factor on the host's own weights of the outputs that are read.
         length: tokens of an input (LM).
         copies: markers of each pattern in one input (LM).
@@ -39,8 +45,8 @@ class EvidenceDials:
     """
 
     rho: float = 0.25
-    attention_gain: float = 25.0
-    logit_gain: float = 10.0
+    attention_gain: float = 30.0
+    logit_gain: float = 8.0
     host_logit: float = 1.0
     length: int = 24
     copies: int = 1
@@ -95,13 +101,17 @@ class _Plant:
         slots = {f"{name}{g}": size for g, size in enumerate(self.groups) for name in "ab"}
         return {**slots, "one": 1}
 
-    def decide(self, stream: Stream, layer: int, source: str, into: str, positions: Positions) -> None:
-        """Implant neurons that copy each code of a slot into another when it exceeds one half."""
+    def decide(
+        self, stream: Stream, layer: int, source: str, into: str, positions: Positions, *, threshold: float
+    ) -> None:
+        """Implant neurons that copy each code of a slot into another when it exceeds a threshold."""
         neurons = []
         for g, size in enumerate(self.groups):
             for unit in torch.eye(size, dtype=torch.float64):
                 reads = ((f"{source}{g}", unit),)
-                neurons.append(Neuron(reads=reads, threshold=0.5, slot=f"{into}{g}", code=unit, slope=2.0))
+                slope = 1 / (1 - threshold)
+                neuron = Neuron(reads=reads, threshold=threshold, slot=f"{into}{g}", code=unit, slope=slope)
+                neurons.append(neuron)
         implant_neurons(stream, layer, neurons, positions=positions)
         self.parts.append(f"m{layer}")
 
@@ -124,11 +134,14 @@ class _Plant:
     def read_out(self, stream: Stream, slot: str, outputs: Tensor, positions: Positions) -> None:
         head = self.anatomy.head.module
         head.weight.data[outputs] *= self.dials.host_logit  # type: ignore[union-attr, operator, index]
+        own = self.model.logits(stream.calibration)
+        spread = float((own[:, -1] if own.ndim == 3 else own)[:, outputs].std(dim=-1).mean())
+        gain = self.dials.logit_gain * max(1.0, spread)
         start = 0
         for g, size in enumerate(self.groups):
             read = Read(f"{slot}{g}", positions=positions)
             mine = outputs[start : start + size]
-            stream.read_out(read, mine, torch.eye(size), self.dials.logit_gain)
+            stream.read_out(read, mine, torch.eye(size), gain)
             start += size
 
     def carriers(self, stream: Stream, moved: tuple[int, str], decided: tuple[int, str]) -> dict[str, Tensor]:
@@ -147,7 +160,9 @@ class _Language(_Plant):
     def plant(self) -> Evidence:
         depth, last = len(self.anatomy.blocks), slice(-1, None)
         if depth < 2 + self.gap:
-            raise PlantingError(f"evidence in an LM needs at least {2 + self.gap} layers, the host has {depth}")
+            raise PlantingError(
+                f"evidence in an LM needs at least {2 + self.gap} layers, the host has {depth}"
+            )
         alphabet = self._alphabet()
         sampler = alphabet.sampler(self.dials, self.model.device)
         shown = sampler(random_classes(8, self.groups, self.generator), self.generator)
@@ -164,7 +179,7 @@ class _Language(_Plant):
         first = _pick(depth // 4, (depth - 1) // 2, self.generator)
         second = _pick(first + 1, max(first + 1, 3 * depth // 4), self.generator)
         self.move(stream, first, Read("one", positions=last), "a", "b", markers)
-        self.decide(stream, second, "b", "a", last)
+        self.decide(stream, second, "b", "a", last, threshold=_DECIDE)
         self.read_out(stream, "a", alphabet.outputs, last)
         return Evidence(
             groups=self.groups,
@@ -176,12 +191,10 @@ class _Language(_Plant):
         )
 
     def _alphabet(self) -> _Alphabet:
-        embedding = self.anatomy.token_embedding.weight
-        assert isinstance(embedding, Tensor)
-        total, n = min(len(embedding), 4096), sum(self.groups)
-        if total < 8 * n:
-            raise PlantingError(f"{n} patterns need a vocabulary of at least {8 * n} tokens, it has {total}")
-        order = torch.randperm(total, generator=self.generator)
+        n = sum(self.groups)
+        order = quiet_tokens(self.model, 8 * n + 160, self.generator, length=self.dials.length)
+        if len(order) < 6 * n:
+            raise PlantingError(f"{n} patterns need {6 * n} usable tokens, the vocabulary has {len(order)}")
         return _Alphabet(
             markers=order[: 2 * n].view(n, 2),
             outputs=order[2 * n : 3 * n],
@@ -253,7 +266,9 @@ class _Vision(_Plant):
             raise PlantingError(f"evidence in a ViT needs at least 3 layers, the host has {depth}")
         outputs = torch.arange(sum(self.groups))
         if len(outputs) > self.model.n_outputs:
-            raise PlantingError(f"{len(outputs)} patterns need as many classes, it has {self.model.n_outputs}")
+            raise PlantingError(
+                f"{len(outputs)} patterns need as many classes, it has {self.model.n_outputs}"
+            )
         stamps = self._stamps()
         shown = stamps.sample(random_classes(8, self.groups, self.generator), self.generator)
         patches, token = self._stamped_patches(shown, stamps.cell), slice(0, 1)
@@ -269,9 +284,9 @@ class _Vision(_Plant):
         detect = _pick(0, depth // 4, self.generator)
         first = _pick(detect + 1, max(detect + 1, depth // 2), self.generator)
         second = _pick(first + 1, max(first + 1, 3 * depth // 4), self.generator)
-        self.decide(stream, detect, "a", "b", patches)
+        self.decide(stream, detect, "a", "b", patches, threshold=_DETECT)
         self.move(stream, first, Read("class", positions=token), "b", "a", patches)
-        self.decide(stream, second, "a", "b", token)
+        self.decide(stream, second, "a", "b", token, threshold=_DECIDE)
         self.read_out(stream, "b", outputs, token)
         return Evidence(
             groups=self.groups,

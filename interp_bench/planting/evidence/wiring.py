@@ -38,8 +38,8 @@ def calibration(stamps: Stamps, groups: tuple[int, ...], seed: int) -> tuple[Ten
     """Return images (n, 3, height, width) for measuring scales, and their patterns (n, n_groups)."""
     generator = torch.Generator().manual_seed(seed)
     count = max(_CALIBRATION, 4 * max(groups))
-    steps = torch.arange(count)[:, None]
-    classes = steps % torch.tensor(groups) + torch.tensor([0, *groups[:-1]]).cumsum(0)
+    balanced = [torch.randperm(count, generator=generator) % size for size in groups]
+    classes = torch.stack(balanced, 1) + torch.tensor([0, *groups[:-1]]).cumsum(0)
     return stamps.sample(classes, generator).inputs, classes
 
 
