@@ -1,0 +1,186 @@
+"""The plan of a run: what the options select, what is stored already, and how long the rest takes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interp_bench.errors import InterpBenchError, near_name
+from interp_bench.harness.discovery import load_installed, load_tasks
+from interp_bench.harness.estimate import QUICK_LIMIT, Timings, spoken
+from interp_bench.harness.folders import task_files
+from interp_bench.harness.gates import Gates, load_comparison, parse_max_drop, parse_min_skill
+from interp_bench.harness.grid import Cell, Grid
+from interp_bench.harness.keys import REUSED
+from interp_bench.harness.selection import parse_seeds, select_models, select_tasks, select_techniques
+from interp_bench.harness.store import DEFAULT_PATH, Store
+from interp_bench.plugin.options import Options
+
+if TYPE_CHECKING:
+    from interp_bench.registry.load import Registry
+
+_REASONS_SHOWN = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that is settled before the first trial.
+
+    Attributes:
+        options: what the user asked for.
+        run: id of the run.
+        grid: cells, and why other combinations are none.
+        gates: bounds on skill.
+        store: the file of trials.
+        stored: keys of the trials that need not be run again.
+    """
+
+    options: Options
+    run: str
+    grid: Grid
+    gates: Gates
+    store: Path
+    stored: frozenset[str]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells, in running order."""
+        return self.grid.cells
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Cell]]:
+        named: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            named.setdefault(cell.name, []).append(cell)
+        return named
+
+    def cells_of(self, file: Path) -> list[Cell]:
+        """Return the cells of the tasks that a file defines, in running order."""
+        return [cell for cell in self.cells if cell.task.origin == file]
+
+    def find(self, node_id: str) -> Cell | None:
+        """Return the cell of a pytest node id, with or without the group that xdist appends."""
+        path, _, name = node_id.partition("::")
+        name = name[: name.rfind("]") + 1]
+        parts = tuple(part for part in Path(path).parts if part != "..")
+        found = self._by_name.get(name, [])
+        return next((cell for cell in found if cell.task.origin.parts[-len(parts) :] == parts), None)
+
+    def is_stored(self, cell: Cell) -> bool:
+        """Return whether a cell's trial is taken from the store."""
+        return cell.key in self.stored
+
+    def announcement(self, cells: Sequence[Cell], timings: Timings, workers: int) -> list[str]:
+        """Return what to say before the run: how many trials, how many are stored, how long."""
+        fresh = [cell for cell in cells if not self.is_stored(cell)]
+        models = len({cell.spec.id for cell in cells})
+        lines = [f"{len(cells)} trials on {models} models, {len(cells) - len(fresh)} of them stored already"]
+        if not fresh:
+            return lines
+        estimate = timings.of(fresh, workers)
+        lines[0] += f"; {len(fresh)} to run: {estimate}"
+        if self.options.tier == "quick" and estimate.seconds > QUICK_LIMIT:
+            lines.append(
+                f"this will take longer than the {spoken(QUICK_LIMIT)} that the quick tier is meant to take; "
+                "narrow it with --bench-model, --bench-technique, --bench-task or --bench-seeds"
+            )
+        return lines
+
+
+def make_plan(
+    options: Options,
+    registry: Registry,
+    places: Sequence[Path],
+    *,
+    run: str = "",
+    stored: frozenset[str] | None,
+) -> Plan:
+    """Settle everything before the first trial.
+
+    Args:
+        options: what the user asked for.
+        registry: all models.
+        places: files and folders to take tasks from.
+        run: id of the run, made here when empty.
+        stored: keys of the trials to reuse, looked up here when None.
+
+    Raises:
+        InterpBenchError: anything that the user has to mend, in one line.
+    """
+    from interp_bench.tracks.catalogue import CATALOGUE
+
+    check_device(options.device)
+    load_installed()
+    tasks = [task for file in task_files(places) for task in load_tasks(file)]
+    techniques, floors = select_techniques(options.techniques, CATALOGUE, root=options.here)
+    grid = Grid(
+        techniques=techniques,
+        tasks=select_tasks(options.tasks, tasks),
+        specs=select_models(options.models, registry, options.tier),
+        seeds=parse_seeds(options.seeds),
+        floors=floors,
+        device=options.device,
+    )
+    store = options.store or options.root / DEFAULT_PATH
+    known = {name for t in CATALOGUE.techniques.values() for name in (t.name, t.id)}
+    plan = Plan(
+        options=options,
+        run=run or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+        grid=grid,
+        gates=_gates(options, known, store),
+        store=store,
+        stored=stored if stored is not None else _stored(store, fresh=options.fresh),
+    )
+    if not plan.cells and not options.explain:
+        raise InterpBenchError(f"nothing to run: {_why_empty(grid)}")
+    return plan
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        InterpBenchError: the device is unknown or absent.
+    """
+    import torch
+
+    kinds = ("cpu", "cuda", "mps")
+    kind, _, index = device.partition(":")
+    if kind not in kinds or (index and not index.isdigit()):
+        raise InterpBenchError(
+            f"--bench-device is {device!r}; give one of {', '.join(kinds)}{near_name(kind, kinds)}"
+        )
+    absent = kind == "mps" and not torch.backends.mps.is_available()
+    if kind == "cuda":
+        absent = int(index or 0) >= torch.cuda.device_count()
+    if absent:
+        raise InterpBenchError(f"--bench-device is {device!r}; torch finds no such device on this machine")
+
+
+def _stored(path: Path, *, fresh: bool) -> frozenset[str]:
+    with Store.open(path) as store:
+        return frozenset(
+            () if fresh else (key for key, status in store.statuses().items() if status in REUSED)
+        )
+
+
+def _gates(options: Options, known: set[str], store: Path) -> Gates:
+    return Gates(
+        minima=tuple(parse_min_skill(text, known) for text in options.min_skill),
+        drop=parse_max_drop(options.compare_fail) if options.compare_fail else None,
+        before=load_comparison(options.compare, store=store, root=options.here) if options.compare else {},
+    )
+
+
+def _why_empty(grid: Grid) -> str:
+    if not grid.tasks:
+        return "there are no tasks here (files bench_*.py with @task functions)"
+    reasons = [f"{absent.what}: {absent.reason}" for absent in grid.explain()]
+    shown = "; ".join(reasons[:_REASONS_SHOWN]) or "no technique, task and model go together"
+    more = f"; and {len(reasons) - _REASONS_SHOWN} more" if len(reasons) > _REASONS_SHOWN else ""
+    return f"{shown}{more} (--bench-explain says all)"

@@ -1,0 +1,81 @@
+"""The progress line: trials done, the model at hand, failures, and the time that is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from interp_bench.harness.estimate import Timings, spoken
+from interp_bench.harness.grid import Cell
+
+_STEPS = 20
+
+
+class Progress:
+    """Writes one line that is rewritten on a terminal, or one line per model and step elsewhere.
+
+    Args:
+        reporter: pytest's terminal reporter.
+        cells: the cells that will be run or taken from the store.
+        fresh: which of them are run.
+        timings: seconds of past trials.
+    """
+
+    def __init__(
+        self,
+        reporter: pytest.TerminalReporter,
+        cells: Sequence[Cell],
+        fresh: Sequence[bool],
+        timings: Timings,
+    ) -> None:
+        self._reporter = reporter
+        self._total = len(cells)
+        self._done = 0
+        self._failed = 0
+        self._start = time.monotonic()
+        self._last: tuple[str, int] = ("", 0)
+        self._weights = _weights(cells, fresh, timings)
+        self._all = sum(self._weights.values())
+        self._past = 0.0
+
+    def advance(self, cell: Cell, *, failed: bool) -> None:
+        """Count one cell as done, and say so."""
+        self._done += 1
+        self._failed += failed
+        self._past += self._weights.get(cell.key, 0.0)
+        line = self._line(cell)
+        if self._reporter.isatty:
+            self._reporter.rewrite(line, erase=True)
+            if self._done == self._total:
+                self._reporter.write("\n")
+            return
+        step = (cell.spec.id, self._done * _STEPS // self._total)
+        if step != self._last:
+            self._last = step
+            self._reporter.write_line(line)
+
+    def _line(self, cell: Cell) -> str:
+        parts = [f"[{self._done:>{len(str(self._total))}}/{self._total}] {cell.spec.id} seed {cell.seed}"]
+        if self._failed:
+            parts.append(f"{self._failed} failed")
+        left = self._left()
+        if left is not None:
+            parts.append(f"{spoken(left)} left")
+        return ", ".join(parts)
+
+    def _left(self) -> float | None:
+        """Return the seconds that are left, from the pace so far; None while nothing tells."""
+        if self._past <= 0:
+            return None
+        return (time.monotonic() - self._start) * (self._all - self._past) / self._past
+
+
+def _weights(cells: Sequence[Cell], fresh: Sequence[bool], timings: Timings) -> dict[str, float]:
+    """Return how long each cell that is run takes, relative to the others."""
+    running = [cell for cell, runs in zip(cells, fresh, strict=True) if runs]
+    shares = timings.shares(running)
+    known = [share for share in shares if share is not None]
+    usual = sum(known) / len(known) if known else 1.0
+    return {cell.key: usual if share is None else share for cell, share in zip(running, shares, strict=True)}

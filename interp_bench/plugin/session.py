@@ -1,0 +1,309 @@
+"""A benchmark session: hooks that collect, run, store and summarise the trials of ``pytest --bench``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interp_bench.errors import InterpBenchError, StoreError
+from interp_bench.harness.estimate import Timings
+from interp_bench.harness.folders import TASK_FILES
+from interp_bench.harness.grid import Cell
+from interp_bench.harness.models import MODELS
+from interp_bench.harness.provenance import provenance
+from interp_bench.harness.recording import record
+from interp_bench.harness.runner import Runner
+from interp_bench.harness.store import Store
+from interp_bench.harness.threads import ThreadSetting, thread_count
+from interp_bench.harness.trial import STATUSES, Provenance, Trial
+from interp_bench.plugin.items import BenchFile, BenchItem, conclude
+from interp_bench.plugin.options import Options, read_options
+from interp_bench.plugin.plan import Plan, make_plan
+from interp_bench.plugin.progress import Progress
+
+_SHOWN = 12
+
+
+def switch_on(config: pytest.Config) -> None:
+    """Plan the run and register the session's hooks; in a worker, follow the controller's plan.
+
+    Raises:
+        pytest.UsageError: anything that the user has to mend; pytest prints it and exits with 4.
+    """
+    options = read_options(config)
+    handed = getattr(config, "workerinput", {}).get("interp_bench")
+    threads = ThreadSetting(thread_count(_workers(config)))
+    config.add_cleanup(threads.undo)
+    # A technique may warn; a project's "warnings are errors" is meant for its own code. The last
+    # filter wins.
+    config.addinivalue_line("filterwarnings", "default")
+    config.addinivalue_line("python_files", TASK_FILES)
+    config.addinivalue_line("markers", "xdist_group(name): model and seed that one worker runs in one go")
+    try:
+        plan = make_plan(
+            options,
+            MODELS.registry(),
+            _places(config),
+            run=handed["run"] if handed else "",
+            stored=frozenset(handed["stored"]) if handed else None,
+        )
+        threads.apply()
+        session = BenchSession(config, plan, threads.threads, writes=handed is None)
+    except InterpBenchError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(session, "interp_bench_session")
+    if handed is None:
+        _distribute(config, options, plan, session)
+
+
+class BenchSession:
+    """The hooks of one process.
+
+    The process that the user started writes to the store; xdist's workers send their trials to it
+    with pytest's reports.
+
+    Args:
+        config: pytest's.
+        plan: what is run.
+        threads: intra-op threads of this process.
+        writes: whether this process writes to the store.
+    """
+
+    def __init__(self, config: pytest.Config, plan: Plan, threads: int, *, writes: bool) -> None:
+        self._config = config
+        self._plan = plan
+        self._threads = threads
+        self._writes = writes
+        self._store = Store.open(plan.store)
+        self._trials: list[Trial] = []
+        self._reused = 0
+        self._progress: Progress | None = None
+        self._runner = Runner(opener=MODELS.open, run=plan.run, provenance=self._provenance)
+
+    # ------------------------------------------------------------ collection
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave out every file that holds no tasks: ordinary tests are not run."""
+        return True if collection_path.is_file() and not collection_path.match(TASK_FILES) else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> BenchFile | None:
+        """Collect a file of tasks."""
+        if not module_path.match(TASK_FILES):
+            return None
+        return BenchFile.make(parent, module_path, self._plan.cells_of(module_path.resolve()), self._execute)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Bring the items into running order: one model at a time, each problem in one go."""
+        order = {cell.key: index for index, cell in enumerate(self._plan.cells)}
+        items.sort(key=lambda item: order[item.cell.key] if isinstance(item, BenchItem) else -1)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Say what will be run."""
+        cells = [item.cell for item in session.items if isinstance(item, BenchItem)]
+        if self._writes and not self._config.option.collectonly and not self._plan.options.explain:
+            self._announce(cells, workers=1)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
+        """Say what will be run, once the first worker knows."""
+        if self._progress is None:
+            cells = [cell for cell in map(self._plan.find, ids) if cell is not None]
+            self._announce(cells, workers=_workers(self._config))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hand the plan to a worker, so that all agree on what is stored."""
+        node.workerinput["interp_bench"] = {"run": self._plan.run, "stored": sorted(self._plan.stored)}
+
+    def _announce(self, cells: Sequence[Cell], *, workers: int) -> None:
+        reporter = self._reporter()
+        timings = Timings(self._store.trials())
+        fresh = [not self._plan.is_stored(cell) for cell in cells]
+        if reporter is None or reporter.verbosity < 0:
+            return
+        for line in self._plan.announcement(cells, timings, workers):
+            reporter.write_line(f"interp_bench: {line}")
+        if reporter.verbosity == 0:
+            reporter.showfspath = False
+            self._progress = Progress(reporter, cells, fresh, timings)
+
+    # --------------------------------------------------------------- running
+    def pytest_runtestloop(self) -> bool | None:
+        """Run nothing when the user only wants to know what is not run."""
+        return True if self._plan.options.explain else None
+
+    def _execute(self, item: BenchItem) -> None:
+        cell, error = item.cell, None
+        trial = self._store.get(cell.key) if self._plan.is_stored(cell) else None
+        item.reused = trial is not None
+        if trial is None:
+            reason = MODELS.unavailable(cell.spec)
+            if reason is not None:
+                trial = self._record(cell, "skipped", reason)
+            else:
+                outcome = self._runner.run(cell)
+                trial, error = outcome.trial, outcome.error
+        item.trial = trial
+        item.user_properties.append(("status", trial.status))
+        if trial.skill is not None:
+            item.user_properties.append(("skill", f"{trial.skill:.6g}"))
+        conclude(trial, error, self._plan.gates.failure(trial))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put the trial on its report, which travels from a worker to the controller."""
+        report = yield
+        if isinstance(item, BenchItem) and call.when == "call" and item.trial is not None:
+            travelling = {"key": item.cell.key, "reused": item.reused, "trial": item.trial.model_dump_json()}
+            report.interp_bench = travelling  # type: ignore[attr-defined]
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Store the trial of a report, in the one process that writes."""
+        if not self._writes:
+            return
+        try:
+            self._keep(report)
+        except StoreError as error:
+            pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
+
+    def _keep(self, report: pytest.TestReport) -> None:
+        sent = getattr(report, "interp_bench", None)
+        cell = self._plan.find(report.nodeid)
+        if cell is None:
+            return
+        if sent is not None:
+            trial = Trial.model_validate_json(sent["trial"])
+        elif report.failed and report.when not in ("setup", "teardown"):
+            # A worker that dies sends no trial; xdist reports the item that it was running.
+            trial = self._record(cell, "crashed", "the process that ran it died")
+        else:
+            return
+        if sent is not None and sent["reused"]:
+            self._store.reuse(trial.key, self._plan.run)
+            self._reused += 1
+        else:
+            self._store.put(trial)
+        self._trials.append(trial)
+        if self._progress is not None:
+            self._progress.advance(cell, failed=report.failed)
+
+    def _record(self, cell: Cell, status: Any, reason: str) -> Trial:
+        return record(cell, run=self._plan.run, provenance=self._provenance(), status=status, reason=reason)
+
+    def _provenance(self) -> Provenance:
+        options = self._plan.options
+        return provenance(device=options.device, threads=self._threads, project=options.root)
+
+    # ------------------------------------------------------------- reporting
+    def pytest_report_header(self) -> str:
+        """Say which run this is, and where it is stored."""
+        options = self._plan.options
+        seeds = ",".join(str(seed) for seed in self._plan.grid.seeds)
+        return (
+            f"interp_bench: run {self._plan.run}, tier {options.tier}, seeds {seeds}, {options.device}, "
+            f"{self._threads} thread(s) a process, store {_short(self._plan.store, options.here)}"
+        )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
+        """Count an item without a letter of its own where the progress line speaks for it."""
+        if self._progress is None or not hasattr(report, "interp_bench"):
+            return None
+        return report.outcome, "", ""
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print counts by status, what is gone, and the table."""
+        if self._plan.options.explain:
+            return self._explain(terminalreporter)
+        if not self._trials or terminalreporter.verbosity < -1:
+            return None
+        from interp_bench.board.terminal import summary
+
+        terminalreporter.section("interp_bench")
+        terminalreporter.write_line(self._counts())
+        self._list_gone(terminalreporter)
+        terminalreporter.write_line("")
+        terminalreporter.write_line(summary(self._trials))
+        return None
+
+    def pytest_sessionfinish(self) -> None:
+        """Let go of the model, and leave the words for outcomes to pytest's own summary."""
+        self._progress = None
+        self._runner.close()
+
+    def pytest_unconfigure(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _counts(self) -> str:
+        counts = Counter(trial.status for trial in self._trials)
+        parts = [f"{counts[status]} {status.replace('_', ' ')}" for status in STATUSES if counts[status]]
+        text = f"{len(self._trials)} trials: {', '.join(parts)}; {self._reused} from the store"
+        warned = sum((Counter(trial.warnings) for trial in self._trials), Counter())
+        if warned:
+            named = ", ".join(f"{number} {name}" for name, number in warned.most_common(_SHOWN))
+            text += f"\nwarnings of techniques: {named}"
+        return text
+
+    def _list_gone(self, reporter: pytest.TerminalReporter) -> None:
+        gates = self._plan.gates
+        gone = gates.gone(self._plan.cells, narrowed=self._plan.options.narrowed)
+        for what, trials in (("gone", gone), ("no longer scored", gates.lost(self._trials))):
+            for trial in trials[:_SHOWN]:
+                reporter.write_line(f"{what}: {trial.name} (skill was {trial.skill:.3f})")
+            if len(trials) > _SHOWN:
+                reporter.write_line(f"{what}: and {len(trials) - _SHOWN} more")
+
+    def _explain(self, reporter: pytest.TerminalReporter) -> None:
+        reporter.section("not run")
+        reasons: dict[str, list[str]] = {}
+        for absent in self._plan.grid.explain():
+            reasons.setdefault(absent.reason, []).append(absent.what)
+        for spec in self._plan.grid.specs:
+            reason = MODELS.unavailable(spec)
+            if reason is not None:
+                reasons.setdefault(reason, []).append(f"anything on {spec.id}")
+        for reason, things in reasons.items():
+            reporter.write_line(f"{reason}:")
+            for thing in things:
+                reporter.write_line(f"    {thing}")
+        if not reasons:
+            reporter.write_line("everything selected is run")
+
+    def _reporter(self) -> pytest.TerminalReporter | None:
+        found: pytest.TerminalReporter | None = self._config.pluginmanager.getplugin("terminalreporter")
+        return found
+
+
+def _distribute(config: pytest.Config, options: Options, plan: Plan, session: BenchSession) -> None:
+    """Have xdist give each worker one model and seed at a time, the largest models first."""
+    if getattr(config.option, "dist", "no") == "no":
+        return
+    if options.explain or all(plan.is_stored(cell) for cell in plan.cells):
+        # Reading the store takes less time than starting a worker.
+        config.option.dist, config.option.tx = "no", []
+    elif config.option.dist in ("load", "loadgroup"):
+        config.option.dist, config.option.loadscopereorder = "loadgroup", False
+
+
+def _workers(config: pytest.Config) -> int:
+    distributed = getattr(config.option, "dist", "no") != "no"
+    return max(1, len(getattr(config.option, "tx", ()) or ())) if distributed else 1
+
+
+def _places(config: pytest.Config) -> list[Path]:
+    here = config.invocation_params.dir
+    return list(dict.fromkeys(here / argument.partition("::")[0] for argument in config.args))
+
+
+def _short(path: Path, here: Path) -> str:
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
