@@ -20,7 +20,7 @@ _LEAST_REACH = 24
 
 LEGEND = (
     "skill: 0 is guessing, 1 is the truth; mean over models with a 95% interval over the models' means.\n"
-    f"reach: models of a ladder where the lower bound of skill over seeds is at least {WORKS:g}, by parameters:\n"
+    f"reach: models of a ladder where the lower bound of skill over seeds is at least {WORKS:g}, by size:\n"
     "       a..b from smallest to largest, a~b with gaps, ? needs two seeds.\n"
     "cost:  median seconds, f forward and b backward passes.   cells: task x model scored of those tried.\n"
     "failed: trials that broke, hung or ran out of memory; each counts as skill 0."

@@ -1,0 +1,112 @@
+"""The command line: its options, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from interp_bench.cli import doctor, listing, results, weights
+from interp_bench.errors import InterpBenchError, near_name
+from interp_bench.harness.store import DEFAULT_PATH
+from interp_bench.harness.tiers import TIERS
+
+USAGE_ERROR = 4
+"""Exit status of every mistake of the user, as pytest has it."""
+
+TRIALS = Path("leaderboard") / "trials"
+PAGE = Path("leaderboard") / "README.md"
+MODALITIES = ("lm", "image")
+
+_BROKEN_PIPE = 141
+_INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are one line, with a near name, and exit status 4."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the whole usage."""
+        raise InterpBenchError(f"{message}; see: {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        choices = [str(choice) for choice in action.choices or ()]
+        if choices and str(value) not in choices:
+            what = "command" if action.dest == "command" else "/".join(action.option_strings)
+            listed = ", ".join(choices)
+            raise argparse.ArgumentError(
+                None, f"no {what} {str(value)!r}{near_name(str(value), choices)}; choose from {listed}"
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0, 1 if something is amiss, 4 for wrong usage."""
+    try:
+        options = _parser().parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = options.run
+        status = run(options)
+        sys.stdout.flush()
+    except InterpBenchError as error:
+        print(f"interp-bench: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE_ERROR
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return status
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="interp-bench",
+        description="Which cliff does the gear work on? Scores are made by `pytest --bench`.",
+    )
+    parser.add_argument("--version", action="version", version=f"interp-bench {version('interp-bench')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_listings(commands)
+    _add_results(commands)
+    fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
+    fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
+    fetch.set_defaults(run=lambda options: weights.fetch(options.models))
+    check = commands.add_parser("doctor", help="versions, threads, caches, and which models are here")
+    check.set_defaults(run=lambda _: doctor.report())
+    return parser
+
+
+def _add_listings(commands: argparse._SubParsersAction[Parser]) -> None:
+    models = commands.add_parser("models", help="list the models of models.yaml")
+    models.add_argument("--tier", choices=TIERS, help="only models of this tier and the tiers below it")
+    models.add_argument("--ladder", help="only models of this ladder")
+    models.set_defaults(run=listing.models)
+    techniques = commands.add_parser("techniques", help="list the techniques")
+    techniques.set_defaults(run=listing.techniques)
+    tasks = commands.add_parser("tasks", help="list the tasks")
+    tasks.set_defaults(run=listing.tasks)
+    for command in (techniques, tasks):
+        command.add_argument("--track", help="only those of this track")
+    for command in (models, techniques, tasks):
+        command.add_argument("--modality", choices=MODALITIES, help="only those for this modality")
+        command.add_argument("--json", action="store_true", help="print a list of objects")
+    show = commands.add_parser("show", help="show all about one model, technique or task")
+    show.add_argument("name", help="a model's id, or the name of a technique or a task")
+    show.add_argument("--json", action="store_true", help="print a list of objects")
+    show.set_defaults(run=lambda options: listing.show(options.name, as_json=options.json))
+
+
+def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:
+    export = commands.add_parser("export", help="write stored trials as JSON lines, one file a track")
+    export.add_argument("--store", type=Path, default=DEFAULT_PATH, help="default: %(default)s")
+    export.add_argument("--run-id", help="only the trials of this run, or of the `last` one")
+    export.add_argument("--out", type=Path, default=TRIALS, help="folder; default: %(default)s")
+    export.set_defaults(run=lambda options: results.export(options.store, options.out, options.run_id))
+    page = commands.add_parser("leaderboard", help="write the leaderboard page from exported trials")
+    page.add_argument("--trials", type=Path, default=TRIALS, help="folder; default: %(default)s")
+    page.add_argument("--out", type=Path, default=PAGE, help="file; default: %(default)s")
+    page.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is stale")
+    page.set_defaults(run=lambda options: results.leaderboard(options.trials, options.out, options.check))

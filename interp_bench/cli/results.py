@@ -1,0 +1,75 @@
+"""Stored trials to JSON lines, and JSON lines to the leaderboard page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from interp_bench.errors import StoreError, near_name
+from interp_bench.harness.store import Store
+
+LAST = "last"
+
+
+def export(store: Path, out: Path, run: str | None) -> int:
+    """Write the newest trial of every question, or those of one run, to ``out``; return 0.
+
+    Raises:
+        StoreError: there is no store, it holds no trials, or no such run.
+    """
+    from interp_bench.board import jsonl
+
+    if not store.is_file():
+        raise StoreError(f"there is no store {store}; make one with: pytest --bench")
+    with Store.open(store) as opened:
+        trials = opened.latest() if run is None else opened.trials(_run_id(opened, run))
+    if not trials:
+        raise StoreError(f"the store {store} holds no trials yet; make some with: pytest --bench")
+    files = jsonl.export(trials, out)
+    for path in files:
+        print(f"{sum(trial.track == path.stem for trial in trials):5d} trials  {path}")
+    others = sorted(set(out.glob("*.jsonl")) - set(files))
+    if others:
+        print(f"left as they are: {', '.join(path.name for path in others)}")
+    return 0
+
+
+def leaderboard(trials: Path, out: Path, check: bool) -> int:
+    """Write the page, or compare it with what would be written; return 1 if it is stale.
+
+    Raises:
+        StoreError: trials cannot be read, or the page cannot be written.
+    """
+    from interp_bench.board import jsonl
+    from interp_bench.board.markdown import page
+
+    content = page(jsonl.read(trials)).encode("utf-8")
+    current = out.read_bytes() if out.is_file() else None
+    if check:
+        if current == content:
+            print(f"{out} is up to date")
+            return 0
+        print(
+            f"{out} is {'missing' if current is None else 'stale'}; run: interp-bench leaderboard",
+            file=sys.stderr,
+        )
+        return 1
+    if current != content:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(content)
+        except OSError as error:
+            raise StoreError(f"cannot write {out}: {error.strerror or error}") from error
+    print(f"{out} {'is unchanged' if current == content else 'written'}")
+    return 0
+
+
+def _run_id(store: Store, run: str) -> str:
+    runs = store.runs()
+    if not runs:
+        raise StoreError(f"the store {store.path} holds no runs yet; make one with: pytest --bench")
+    if run == LAST:
+        return runs[-1]
+    if run not in runs:
+        raise StoreError(f"the store {store.path} holds no run {run!r}{near_name(run, [LAST, *runs])}")
+    return run

@@ -1,0 +1,28 @@
+"""Bring the weights of models to this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from interp_bench.errors import UnavailableError
+
+
+def fetch(ids: Sequence[str]) -> int:
+    """Fetch each model; return 1 if one could not be had, the others are fetched all the same.
+
+    Raises:
+        RegistryError: an id is unknown; nothing was fetched.
+    """
+    from interp_bench import registry
+
+    rows = registry.load_registry()
+    specs = [rows.get(model) for model in dict.fromkeys(ids)]
+    status = 0
+    for spec in specs:
+        try:
+            print(f"{spec.id}: {registry.fetch(spec)}", flush=True)
+        except UnavailableError as error:
+            print(f"interp-bench: {' '.join(str(error).split())}", file=sys.stderr)
+            status = 1
+    return status
