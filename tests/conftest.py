@@ -9,6 +9,8 @@ import pytest
 
 from interp_bench.harness.trial import Provenance, Trial
 
+pytest_plugins = ["pytester"]
+
 MakeTrial = Callable[..., Trial]
 
 

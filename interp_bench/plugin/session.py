@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from interp_bench.errors import InterpBenchError, StoreError
+from interp_bench.harness import models
 from interp_bench.harness.estimate import Timings
 from interp_bench.harness.folders import TASK_FILES
 from interp_bench.harness.grid import Cell
-from interp_bench.harness.models import MODELS
 from interp_bench.harness.provenance import provenance
 from interp_bench.harness.recording import record
 from interp_bench.harness.runner import Runner
@@ -46,7 +46,7 @@ def switch_on(config: pytest.Config) -> None:
     try:
         plan = make_plan(
             options,
-            MODELS.registry(),
+            models.MODELS.registry(),
             _places(config),
             run=handed["run"] if handed else "",
             stored=frozenset(handed["stored"]) if handed else None,
@@ -82,7 +82,7 @@ class BenchSession:
         self._trials: list[Trial] = []
         self._reused = 0
         self._progress: Progress | None = None
-        self._runner = Runner(opener=MODELS.open, run=plan.run, provenance=self._provenance)
+        self._runner = Runner(opener=models.MODELS.open, run=plan.run, provenance=self._provenance)
 
     # ------------------------------------------------------------ collection
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
@@ -142,7 +142,7 @@ class BenchSession:
         trial = self._store.get(cell.key) if self._plan.is_stored(cell) else None
         item.reused = trial is not None
         if trial is None:
-            reason = MODELS.unavailable(cell.spec)
+            reason = models.MODELS.unavailable(cell.spec)
             if reason is not None:
                 trial = self._record(cell, "skipped", reason)
             else:
@@ -269,7 +269,7 @@ class BenchSession:
         for absent in self._plan.grid.explain():
             reasons.setdefault(absent.reason, []).append(absent.what)
         for spec in self._plan.grid.specs:
-            reason = MODELS.unavailable(spec)
+            reason = models.MODELS.unavailable(spec)
             if reason is not None:
                 reasons.setdefault(reason, []).append(f"anything on {spec.id}")
         for reason, things in reasons.items():
