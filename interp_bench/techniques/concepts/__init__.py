@@ -1,0 +1,1 @@
+"""Techniques that look for the subspace of a labelled variable."""

@@ -1,0 +1,103 @@
+"""Distributed alignment search: learn the subspace by interchanging it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from interp_bench.techniques.concepts.effects import first_order_gain, measure_effects
+from interp_bench.techniques.concepts.means import centred_means
+from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.concepts import ConceptProblem, Pairs, Subspace, orthonormal
+
+_BUDGET = 2.5e11
+"""Multiply-adds that training may take; steps follow from it by size, never by the clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """How long to train: batch size, steps per site, sites, and inputs that pairs are drawn from."""
+
+    batch: int
+    steps: int
+    sites: int
+    inputs: int
+
+
+def _plan(problem: ConceptProblem, steps: int, sites: int) -> _Plan:
+    middle = problem.sites[len(problem.sites) // 2]
+    positions = problem.activations(middle, torch.zeros(1, dtype=torch.long)).shape[1]
+    work = problem.model.spec.params * positions
+    small = work < 1e9
+    batch = 32 if small else 16
+    affordable = int(_BUDGET / (work * batch))
+    return _Plan(
+        batch=batch,
+        steps=max(8, min(steps, affordable // 2)),
+        sites=sites if small else 1,
+        inputs=128 if small else 32,
+    )
+
+
+@technique(
+    cites="Geiger et al. 2023 (DAS); start from class means, sites by attribution patching (Nanda 2023)",
+    access="gradients",
+    cost="1 forward and 1 backward behind the site per step",
+)
+def das(
+    problem: ConceptProblem, *, steps: int = 60, sites: int = 2, learning_rate: float = 0.3
+) -> Subspace:
+    """An orthonormal basis trained so that interchanging it moves the output to the source's value.
+
+    It starts from the differences of class means and spends at most ``steps`` steps at each of the
+    ``sites`` where interchanging those should matter most; larger models get fewer of both.
+    """
+    plan = _plan(problem, steps, sites)
+    starts = {site: _start(problem, site) for site in problem.sites}
+    effects = measure_effects(problem, min(32, plan.inputs))
+    few = problem.pairs(128, n_inputs=len(effects.inputs))
+    gain = {site: first_order_gain(effects, few, site, start) for site, start in starts.items()}
+    candidates = sorted(problem.sites, key=lambda site: -gain[site])[: plan.sites]
+    pairs = problem.pairs(512, n_inputs=plan.inputs)
+    trained = [_train(problem, site, starts[site], pairs, plan, learning_rate) for site in candidates]
+    return min(trained, key=lambda result: result[0])[1]
+
+
+def _start(problem: ConceptProblem, site: str) -> Tensor:
+    """Class mean differences, filled up to ``n_values`` rows with random directions."""
+    features = problem.features(site).cpu()
+    means = orthonormal(centred_means(features, problem.labels.cpu(), problem.n_values), problem.n_values - 1)
+    extra = torch.randn(problem.n_values - len(means), features.shape[1], generator=problem.generator())
+    return _rotation(torch.cat([means, extra]))
+
+
+def _train(
+    problem: ConceptProblem, site: str, start: Tensor, pairs: Pairs, plan: _Plan, learning_rate: float
+) -> tuple[float, Subspace]:
+    """Return the mean loss of the last quarter of the steps, and the subspace."""
+    device = problem.model.device
+    rows = start.to(device).clone().requires_grad_()
+    optimiser = torch.optim.Adam([rows], lr=learning_rate / rows.shape[1] ** 0.5)
+    decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.1, plan.steps)
+    generator = problem.generator()
+    losses = []
+    with torch.enable_grad():
+        for _ in range(plan.steps):
+            batch = pairs.take(torch.randint(len(pairs.base), (plan.batch,), generator=generator))
+            logits = problem.interchange(batch, Subspace(site=site, basis=_rotation(rows))).float()
+            loss = functional.cross_entropy(logits, batch.source_labels.to(device))
+            (rows.grad,) = torch.autograd.grad(loss, [rows])
+            optimiser.step()
+            decay.step()
+            losses.append(float(loss.detach()))
+    last = losses[-max(1, len(losses) // 4) :]
+    return sum(last) / len(last), Subspace(site=site, basis=_rotation(rows.detach()).contiguous())
+
+
+def _rotation(rows: Tensor) -> Tensor:
+    """Orthonormal rows with the same span; differentiable."""
+    basis: Tensor = torch.linalg.qr(rows.T).Q.T
+    return basis

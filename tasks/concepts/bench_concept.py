@@ -1,0 +1,178 @@
+"""Two planted variables decide logits of their own; find where the labelled one lives, and not the other.
+
+In the training data the two variables go together most of the time, so what separates the classes is
+partly the wrong variable. In the held-out pairs that grade the answer they are independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from interp_bench.model.handle import Model
+from interp_bench.planting.certificate import Certificate, Check
+from interp_bench.planting.evidence.base import Evidence
+from interp_bench.planting.evidence.certify import certify_evidence
+from interp_bench.planting.evidence.plant import plant_evidence
+from interp_bench.tracks.base import Planted
+from interp_bench.tracks.catalogue import Needs, task
+from interp_bench.tracks.concepts import (
+    ConceptProblem,
+    ConceptTruth,
+    Subspace,
+    decisions,
+    middle_site,
+    orthonormal,
+)
+from interp_bench.tracks.recall import Recall
+
+INTERCHANGE, NOTHING = 0.95, 0.2
+_REPEATS = 3  # held-out inputs of each combination of values
+_PAIRS = 64
+_LARGE = 50_000_000  # parameters from which on half the training inputs have to do
+
+
+@task(version=1, needs=Needs(modalities=("lm",)))
+def marker_concept(
+    model: Model, seed: int, *, n_values: int = 4, n_train: int = 256, correlation: float = 0.65
+) -> Planted[ConceptProblem, ConceptTruth]:
+    """Which of a few marker tokens stands in the text, read at its last token."""
+    return _plant(model, seed, n_values, n_train, correlation)
+
+
+@task(version=1, needs=Needs(modalities=("image",), kinds=("resnet", "convnext", "vit")))
+def visual_concept(
+    model: Model, seed: int, *, n_values: int = 4, n_train: int = 256, correlation: float = 0.65
+) -> Planted[ConceptProblem, ConceptTruth]:
+    """Which of a few patterns stands somewhere in the image, read at the class token or over the map."""
+    return _plant(model, seed, n_values, n_train, correlation)
+
+
+def _plant(
+    model: Model, seed: int, n_values: int, n_train: int, correlation: float
+) -> Planted[ConceptProblem, ConceptTruth]:
+    plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
+    evidence = plant_evidence(model, (n_values, n_values), seed=plant_seed)
+    generator = torch.Generator().manual_seed(data_seed)
+    if model.spec.params >= _LARGE:
+        n_train //= 2
+    truth = _truth(model, evidence, n_values, generator)
+    values = correlated_values(n_train, n_values, correlation, generator)
+    problem = ConceptProblem(
+        model=model,
+        seed=own_seed,
+        inputs=_show(evidence, values, generator),
+        labels=values[:, 0].to(model.device),
+        n_values=n_values,
+        outputs=truth.outputs[0],
+        sites=model.sites,
+        position=evidence.position,
+    )
+    checks = certify_evidence(model, evidence, check_seed).checks
+    checks += _certify(problem, truth, evidence, generator)
+    problem.features(model.sites[0])  # Part of the question, so no technique pays for it.
+    return Planted(problem=problem, truth=truth, certificate=Certificate(checks=checks))
+
+
+def _seeds(seed: int, n: int) -> list[int]:
+    """Return independent seeds that follow from one."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn: list[int] = torch.randint(2**31 - 1, (n,), generator=generator).tolist()
+    return drawn
+
+
+def correlated_values(n: int, n_values: int, correlation: float, generator: torch.Generator) -> Tensor:
+    """Draw (n, 2) values: the first balanced, the second equal to it with probability ``correlation``.
+
+    Otherwise the second is one of the other values, all alike.
+    """
+    first = torch.arange(n)[torch.randperm(n, generator=generator)] % n_values
+    tied = torch.rand(n, generator=generator) < correlation
+    shift = torch.randint(1, n_values, (n,), generator=generator)
+    return torch.stack([first, torch.where(tied, first, (first + shift) % n_values)], dim=1)
+
+
+def _show(evidence: Evidence, values: Tensor, generator: torch.Generator) -> Tensor:
+    """Return inputs that show the patterns of the values (n, 2)."""
+    starts = torch.tensor([evidence.members(0).start, evidence.members(1).start])
+    return evidence.sample(values + starts, generator).inputs
+
+
+def _truth(model: Model, evidence: Evidence, n_values: int, generator: torch.Generator) -> ConceptTruth:
+    every = torch.cartesian_prod(torch.arange(n_values), torch.arange(n_values))
+    values = every.repeat(_REPEATS, 1)
+    inputs = _show(evidence, values, generator)
+    base = torch.randint(len(values), (_PAIRS,), generator=generator)
+    differ = (values[:, None] != values[base]).all(2).T
+    source = torch.multinomial(differ.float(), 1, generator=generator)[:, 0]
+    recall = Recall(evidence.position)
+    recall.remember(model, inputs, model.sites)
+    return ConceptTruth(
+        carriers=_spans(model, evidence, 0),
+        inputs=inputs,
+        values=values,
+        base=base,
+        source=source,
+        outputs=torch.stack([evidence.outputs[evidence.members(group)] for group in (0, 1)]),
+        recall=recall,
+    )
+
+
+def _spans(model: Model, evidence: Evidence, group: int) -> dict[str, Tensor]:
+    """Return an orthonormal basis of one group's carriers at each site, in order of depth."""
+    return {
+        site: orthonormal(evidence.carriers[site][evidence.members(group)])
+        for site in model.sites
+        if site in evidence.carriers
+    }
+
+
+def _certify(
+    problem: ConceptProblem, truth: ConceptTruth, evidence: Evidence, generator: torch.Generator
+) -> tuple[Check, ...]:
+    """Check that the variable's own subspace, and nothing near it, passes the interchange."""
+
+    def accuracy(site: str, basis: Tensor) -> float:
+        took, kept = decisions(problem, truth, Subspace(site=site, basis=basis))
+        return float((took & kept).double().mean())
+
+    def check(name: str, value: float, *, high: bool) -> Check:
+        return Check(
+            name=name, value=value, relation=">=" if high else "<=", bound=INTERCHANGE if high else NOTHING
+        )
+
+    checks = [
+        check(f"own[{site}]", accuracy(site, basis), high=True) for site, basis in truth.carriers.items()
+    ]
+    site = middle_site(truth.carriers)
+    basis = truth.carriers[site]
+    guesses = [orthonormal(torch.randn(basis.shape, generator=generator)) for _ in range(3)]
+    guessed = sum(accuracy(site, guess) for guess in guesses) / len(guesses)
+    checks.append(check(f"random[{site}]", guessed, high=False))
+    other = _spans(problem.model, evidence, 1)[site]
+    checks.append(check(f"other_variable[{site}]", accuracy(site, other), high=False))
+    checks += [
+        check(f"uncarried[{site}]", accuracy(site, basis), high=False)
+        for site, basis in _just_outside(problem, truth.carriers).items()
+    ]
+    return tuple(checks)
+
+
+def _just_outside(problem: ConceptProblem, carriers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the sites next before and after the carrying ones, with the carriers of their neighbour.
+
+    Sites of another width than their neighbour are left out: no subspace corresponds there.
+    """
+    depth = {site: index for index, site in enumerate(problem.sites)}
+    names = list(carriers)
+    found = {}
+    for neighbour, step in ((names[0], -1), (names[-1], 1)):
+        index = depth[neighbour] + step
+        if not 0 <= index < len(problem.sites):
+            continue
+        site, basis = problem.sites[index], carriers[neighbour]
+        if problem.model.width(site) == basis.shape[1]:
+            found[site] = basis
+    return found
