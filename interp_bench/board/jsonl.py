@@ -13,8 +13,8 @@ from interp_bench.errors import StoreError
 from interp_bench.harness.trial import Trial
 
 
-def export(trials: Iterable[Trial], folder: Path) -> tuple[Path, ...]:
-    """Write ``<track>.jsonl`` for each track that occurs, and return the files.
+def export(trials: Iterable[Trial], folder: Path) -> dict[Path, int]:
+    """Write ``<track>.jsonl`` for each track that occurs; return how many trials each file holds.
 
     The newest trial of each question is written, sorted by task, model, technique and seed; files of
     other tracks stay as they are. A file appears whole or not at all.
@@ -25,13 +25,13 @@ def export(trials: Iterable[Trial], folder: Path) -> tuple[Path, ...]:
     tracks: dict[str, list[Trial]] = {}
     for trial in newest(trials):
         tracks.setdefault(trial.track, []).append(trial)
-    written = []
+    written = {}
     for track in sorted(tracks):
         rows = sorted(tracks[track], key=lambda t: (t.task, t.model, t.technique, t.seed))
         path = folder / f"{track}.jsonl"
         _write_whole(path, "".join(line(trial) + "\n" for trial in rows))
-        written.append(path)
-    return tuple(written)
+        written[path] = len(rows)
+    return written
 
 
 def line(trial: Trial) -> str:

@@ -44,7 +44,9 @@ def models(options: argparse.Namespace) -> int:
     _print_table(headers, [_model_row(record) for record in records], right=(1, 6))
     here = sum(record["available"] for record in records)
     ladders = len({record["ladder"] for record in records})
-    print(f"\n{len(records)} models on {ladders} ladders, {here} of them can be opened here")
+    print(
+        f"\n{_count(len(records), 'model')} on {_count(ladders, 'ladder')}, {here} of them can be opened here"
+    )
     return 0
 
 
@@ -58,8 +60,7 @@ def techniques(options: argparse.Namespace) -> int:
     headers = ["technique", "access", "cost", "runs on", "what it does"]
     rows = [[r["id"], r["access"], r["cost"], _needs(r), r["summary"]] for r in records]
     _print_table(headers, rows)
-    tracks = len({record["track"] for record in records})
-    print(f"\n{len(records)} techniques on {tracks} tracks")
+    _print_total("technique", records)
     return 0
 
 
@@ -72,7 +73,7 @@ def tasks(options: argparse.Namespace) -> int:
         return _print_json(records)
     rows = [[r["id"], _arguments(r["dials"]), _needs(r), r["summary"]] for r in records]
     _print_table(["task", "dials", "runs on", "what it asks"], rows)
-    print(f"\n{len(records)} tasks on {len({record['track'] for record in records})} tracks")
+    _print_total("task", records)
     return 0
 
 
@@ -136,6 +137,15 @@ def _arguments(arguments: Record) -> str:
     return ", ".join(f"{name}={value}" for name, value in arguments.items())
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _print_total(noun: str, records: Sequence[Record]) -> None:
+    tracks = len({record["track"] for record in records})
+    print(f"\n{_count(len(records), noun)} on {_count(tracks, 'track')}")
+
+
 def _print_json(records: Sequence[Record]) -> int:
     print(json.dumps(records, indent=2, ensure_ascii=False))
     return 0
@@ -163,10 +173,14 @@ def _value(value: Any) -> str:
     return "-" if value in (None, "") else str(value)
 
 
+def _in_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 def _print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
     """Print a table; in a terminal the last column is cut to fit, in a pipe nothing is."""
     shown = [list(row) for row in rows]
-    if sys.stdout.isatty():
+    if _in_terminal():
         others = zip(headers[:-1], *(row[:-1] for row in shown), strict=True)
         used = sum(max(map(len, column)) + 4 for column in others)
         room = max(shutil.get_terminal_size().columns - used, _NARROWEST)

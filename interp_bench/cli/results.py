@@ -26,8 +26,8 @@ def export(store: Path, out: Path, run: str | None) -> int:
     if not trials:
         raise StoreError(f"the store {store} holds no trials yet; make some with: pytest --bench")
     files = jsonl.export(trials, out)
-    for path in files:
-        print(f"{sum(trial.track == path.stem for trial in trials):5d} trials  {path}")
+    for path, count in files.items():
+        print(f"{count:5d} trials  {path}")
     others = sorted(set(out.glob("*.jsonl")) - set(files))
     if others:
         print(f"left as they are: {', '.join(path.name for path in others)}")
@@ -49,10 +49,8 @@ def leaderboard(trials: Path, out: Path, check: bool) -> int:
         if current == content:
             print(f"{out} is up to date")
             return 0
-        print(
-            f"{out} is {'missing' if current is None else 'stale'}; run: interp-bench leaderboard",
-            file=sys.stderr,
-        )
+        fault = "missing" if current is None else "stale"
+        print(f"interp-bench: {out} is {fault}; run: interp-bench leaderboard", file=sys.stderr)
         return 1
     if current != content:
         try:
