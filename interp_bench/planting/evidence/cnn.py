@@ -46,9 +46,7 @@ def plant_evidence_cnn(
     generator = torch.Generator().manual_seed(seed)
     n = sum(groups)
     if n > model.n_outputs:
-        raise PlantingError(
-            f"{n} patterns need at least as many classes; {model.spec.id} has {model.n_outputs}"
-        )
+        raise PlantingError(f"{n} patterns need as many classes; {model.spec.id} has {model.n_outputs}")
     draw_stamps, wire = _FAMILIES[model.cnn.family]
     with torch.no_grad():
         stamps = draw_stamps(model, n, amplitude=amplitude, decoys=decoys, generator=generator)

@@ -104,6 +104,15 @@ def _final_norm(model: Model) -> nn.Module:
     return pre
 
 
+def _next_norm(model: Model, index: int) -> nn.Module:
+    """The norm that reads the residual stream of a stage."""
+    stages = list(model.module.stages)  # type: ignore[arg-type]
+    if index + 1 == len(stages):
+        return _final_norm(model)
+    norm: nn.Module = stages[index + 1].downsample[0]
+    return norm
+
+
 def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     if not isinstance(norm, nn.LayerNorm):
         raise PlantingError(f"evidence passes through layer norms only, not {type(norm).__name__}")
@@ -130,8 +139,8 @@ def _plant_stem(model: Model, stamps: Stamps, images: Tensor, generator: torch.G
     bias[constant] = norm_of_host
     bias[codes] = norm_of_host / (width - n)  # the mean of all channels, which the norm takes away
     _affine(norm)
-    norm.weight.data[channels] = 1  # type: ignore[operator, index]
-    norm.bias.data[channels] = 0  # type: ignore[operator, index]
+    norm.weight.data[channels] = 1  # type: ignore[operator]
+    norm.bias.data[channels] = 0  # type: ignore[operator]
     return channels
 
 
@@ -177,10 +186,8 @@ def _plant_downsample(
     norm, conv = downsample
     assert isinstance(conv, nn.Conv2d)
     scale, shift = _affine(norm)
-    following = (
-        _affine(model.module.stages[index + 1].downsample[0]) if index < 3 else _affine(_final_norm(model))
-    )  # type: ignore[index, union-attr]
-    directions = _directions(len(read), following[0], generator)
+    following, _ = _affine(_next_norm(model, index))
+    directions = _directions(len(read), following, generator)
     host = conv.weight.data.double().cpu().flatten(1)
     host -= directions.T @ (directions @ host)
     host_bias = _bias(conv).double().cpu()

@@ -32,7 +32,7 @@ class Stamps:
         amplitude: height of a pattern, in pixel units (the background has a standard deviation of 0.78).
         cells: (n, 3, cell, cell) of +1 and -1.
         filters: (n, 3, cell, cell); filter i gives 1 on cell i, 0 on the other cells and on flat colours.
-        decoys: (m, 3, cell, cell) of +1 and -1 that excite no filter; they look like patterns and mean nothing.
+        decoys: (m, 3, cell, cell) of +1 and -1 that excite no filter: they look alike and mean nothing.
         n_decoys: decoys in each image.
         device, dtype: of the images.
     """
@@ -102,7 +102,7 @@ def backgrounds(n: int, size: int, generator: torch.Generator) -> Tensor:
 
 
 def sign_cells(n: int, cell: int, generator: torch.Generator) -> Tensor:
-    """Draw ``n`` cells (n, 3, cell, cell) of +1 and -1, as balanced in each colour as the pixel count allows."""
+    """Draw ``n`` cells (n, 3, cell, cell) of +1 and -1, half of each in each colour, or one more."""
     half = torch.ones(cell * cell)
     half[: cell * cell // 2] = -1
     order = torch.rand(n, 3, cell * cell, generator=generator).argsort(-1)
@@ -120,7 +120,8 @@ def matched_filters(cells: Tensor) -> Tensor:
     wanted = torch.cat([cells.flatten(1), flat]).double()
     if int(torch.linalg.matrix_rank(wanted)) < n + 3:
         raise PlantingError(f"cells of {cell} x {cell} pixels are too few for {n} patterns")
-    return torch.linalg.pinv(wanted)[:, :n].T.reshape(cells.shape).float()
+    filters: Tensor = torch.linalg.pinv(wanted)[:, :n].T.reshape(cells.shape)
+    return filters.float()
 
 
 def make_stamps(

@@ -24,7 +24,7 @@ def resnet_stamps(
         PlantingError: the stem is not a single large convolution.
     """
     conv = _stem(model)
-    padding = int(conv.padding[0])  # type: ignore[call-overload]
+    padding = int(conv.padding[0])
     # The pooling of the stem copies every other position once and the rest twice: use the former.
     stride = int(conv.stride[0]) * _pooling(model)
     return make_stamps(
@@ -57,7 +57,7 @@ def wire_resnet(model: Model, stamps: Stamps, generator: torch.Generator) -> Wir
         raise PlantingError(f"{n} patterns need a stem of at least {n + 2} channels, not {conv.out_channels}")
     channels = _choose(conv.out_channels, n, generator)
     conv.weight.data[channels] = (stamps.filters / stamps.amplitude).to(conv.weight)
-    if conv.bias is not None:
+    if isinstance(conv.bias, Tensor):
         conv.bias.data[channels] = 0
     parts = tuple(f"conv1[{c}]" for c in channels.tolist())
     norm = model.module.bn1
@@ -113,7 +113,7 @@ def _layers(block: nn.Module) -> list[tuple[nn.Conv2d, nn.Module]]:
 def _lead_through(block: nn.Module, channels: Tensor, generator: torch.Generator) -> Tensor:
     """Keep the block off the reserved channels, or route them where it changes the width; returns them."""
     layers = _layers(block)
-    shortcut = block.downsample
+    shortcut = getattr(block, "downsample", None)
     if shortcut is None:
         _silence(layers[-1][1], channels)
         return channels

@@ -192,14 +192,15 @@ class _Language(_Plant):
 
     def _alphabet(self) -> _Alphabet:
         n = sum(self.groups)
-        order = quiet_tokens(self.model, 8 * n + 160, self.generator, length=self.dials.length)
+        order = quiet_tokens(self.model, 5 * n + 40, self.generator, length=self.dials.length)
         if len(order) < 6 * n:
             raise PlantingError(f"{n} patterns need {6 * n} usable tokens, the vocabulary has {len(order)}")
         return _Alphabet(
-            markers=order[: 2 * n].view(n, 2),
-            outputs=order[2 * n : 3 * n],
-            decoys=order[3 * n : 4 * n],
-            fillers=order[4 * n :],
+            start=order[0],
+            markers=order[1 : 2 * n + 1].view(n, 2),
+            outputs=order[2 * n + 1 : 3 * n + 1],
+            decoys=order[3 * n + 1 : 4 * n + 1],
+            fillers=order[4 * n + 1 :],
         )
 
     def _embed(self, stream: Stream, alphabet: _Alphabet) -> None:
@@ -214,15 +215,19 @@ class _Language(_Plant):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Alphabet:
-    """Disjoint token sets: markers (n_patterns, 2 spellings), outputs, decoys and fillers."""
+    """Disjoint token sets: markers (n_patterns, 2 spellings), outputs, decoys and fillers.
 
+    ``start`` stands first in every input and nowhere else: pretrained LMs treat it as a sink.
+    """
+
+    start: Tensor
     markers: Tensor
     outputs: Tensor
     decoys: Tensor
     fillers: Tensor
 
     def sampler(self, dials: EvidenceDials, device: torch.device) -> Sampler:
-        """Return a sampler of token sequences; the first and the last token are always fillers."""
+        """Return a sampler of token sequences; the last token is always a filler."""
 
         def draw(pool: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
             return pool[torch.randint(len(pool), shape, generator=generator)]
@@ -230,6 +235,7 @@ class _Alphabet:
         def sample(classes: Tensor, generator: torch.Generator) -> Stimuli:
             n, k = classes.shape
             tokens = draw(self.fillers, (n, dials.length), generator)
+            tokens[:, 0] = self.start
             masks = torch.zeros(n, k, dials.length, dtype=torch.bool)
             places = torch.rand(n, dials.length - 2, generator=generator).argsort(1) + 1
             rows = torch.arange(n)

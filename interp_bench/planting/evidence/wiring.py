@@ -82,15 +82,16 @@ def _response(model: Model, wiring: Wiring, outputs: Tensor, images: Tensor) -> 
     """Return (n, n_patterns) what the readout gives on these images."""
     head = model.cnn.head
     head.weight.data[outputs] = wiring.readout.to(head.weight)
-    bias = 0 if head.bias is None else head.bias.data[outputs].double().cpu()
-    return model.logits(images)[:, outputs].double().cpu() - bias - wiring.offset
+    bias = getattr(head, "bias", None)
+    constant = 0 if bias is None else bias.data[outputs].double().cpu()
+    return model.logits(images)[:, outputs].double().cpu() - constant - wiring.offset
 
 
 def _centre(model: Model, outputs: Tensor, images: Tensor, shown: Tensor) -> None:
     """Set the biases so that the logit of an absent pattern is zero on average."""
-    head = model.cnn.head
-    if head.bias is None:
+    bias = getattr(model.cnn.head, "bias", None)
+    if bias is None:
         return
     logits = model.logits(images)[:, outputs].double().cpu()
     absent = torch.stack([logits[~shown[:, k], k].mean() for k in range(len(outputs))])
-    head.bias.data[outputs] -= absent.to(head.bias)
+    bias.data[outputs] -= absent.to(bias)

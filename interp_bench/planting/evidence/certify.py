@@ -1,0 +1,204 @@
+"""Certify planted evidence by intervention on the input and on its carriers, in any kind of model.
+
+Checks, all on inputs drawn for this purpose alone:
+
+- ``accuracy[g]``: the pattern shown in group g has the largest logit of its group.
+- ``sufficiency[g]``: it still has when everything else in the input is drawn anew.
+- ``necessity[g]``: it has no longer when the pattern alone is drawn anew (bound: chance + 0.3).
+- ``logit_fall[g]``: by how much its logit then falls, as a share of its lead over the rest of the group.
+- ``inertness``: it still has when random halves of everything else are drawn anew, together.
+- ``interchange[site]``: swapping the coordinates on one group's carriers between two inputs swaps the
+  largest logit of that group and leaves that of the other groups.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interp_bench.model.handle import Model
+from interp_bench.planting.certificate import Certificate, Check
+from interp_bench.planting.evidence.base import Evidence, Stimuli
+from interp_bench.planting.evidence.images import draw_classes
+
+ACCURACY, SUFFICIENCY, INERTNESS, INTERCHANGE = 0.95, 0.95, 0.95, 0.95
+ABOVE_CHANCE = 0.3
+LOGIT_FALL = 0.5
+RANDOM_SETS = 20
+_BLOCK = 8  # pixels along a side of the squares that are drawn anew together
+_BATCH = 16
+
+
+def certify_evidence(
+    model: Model, evidence: Evidence, seed: int, *, n_inputs: int = 48, n_sites: int = 2
+) -> Certificate:
+    """Measure whether the evidence, and only it, decides the logits of its patterns.
+
+    Args:
+        model: the planted model.
+        evidence: what was planted.
+        seed: decides the inputs; independent of the seed of the plant.
+        n_inputs: inputs of each check.
+        n_sites: sites at which carriers are interchanged, spread over the depth of the model.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    classes = draw_classes(n_inputs, evidence.groups, generator)
+    shown = evidence.sample(classes, generator)
+    other = evidence.sample(torch.full_like(classes, -1), generator).inputs
+    checks = [
+        *_input_checks(model, evidence, classes, shown, other),
+        _inertness(model, evidence, classes, shown, other, generator),
+        *_interchanges(model, evidence, classes, shown.inputs, generator, n_sites),
+    ]
+    return Certificate(checks=tuple(checks))
+
+
+def _input_checks(
+    model: Model, evidence: Evidence, classes: Tensor, shown: Stimuli, other: Tensor
+) -> list[Check]:
+    logits = read_logits(model, evidence, shown.inputs)
+    alone = read_logits(model, evidence, _mix(shown.masks.any(1), shown.inputs, other))
+    checks = []
+    for group, size in enumerate(evidence.groups):
+        without = read_logits(model, evidence, _mix(shown.masks[:, group], other, shown.inputs))
+        own = classes[:, group, None]
+        rest = (logits[:, evidence.members(group)].sum(1, keepdim=True) - logits.gather(1, own)) / (size - 1)
+        lead = (logits.gather(1, own) - rest).mean()
+        fall = (logits.gather(1, own) - without.gather(1, own)).mean() / lead
+        right = [
+            float(_right(evidence, values, classes)[:, group].double().mean())
+            for values in (logits, alone, without)
+        ]
+        checks += [
+            Check(name=f"accuracy[{group}]", value=right[0], relation=">=", bound=ACCURACY),
+            Check(name=f"sufficiency[{group}]", value=right[1], relation=">=", bound=SUFFICIENCY),
+            Check(name=f"necessity[{group}]", value=right[2], relation="<=", bound=1 / size + ABOVE_CHANCE),
+            Check(name=f"logit_fall[{group}]", value=float(fall), relation=">=", bound=LOGIT_FALL),
+        ]
+    return checks
+
+
+def _inertness(
+    model: Model,
+    evidence: Evidence,
+    classes: Tensor,
+    shown: Stimuli,
+    other: Tensor,
+    generator: torch.Generator,
+) -> Check:
+    """Draw a random half of everything but the patterns anew, RANDOM_SETS times."""
+    evidence_here = shown.masks.any(1)
+    right = []
+    for start in range(RANDOM_SETS):
+        rows = torch.arange(start, start + 4) % len(classes)
+        kept = _random_half(evidence_here[rows], generator) | evidence_here[rows]
+        device_rows = rows.to(other.device)
+        logits = read_logits(model, evidence, _mix(kept, shown.inputs[device_rows], other[device_rows]))
+        right.append(_right(evidence, logits, classes[rows]).double().mean())
+    value = float(torch.stack(right).mean())
+    return Check(name="inertness", value=value, relation=">=", bound=INERTNESS)
+
+
+def _random_half(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a random mask of the shape of ``like``: tokens one by one, pixels in squares."""
+    if like.ndim == 2:
+        return torch.rand(like.shape, generator=generator) < 0.5
+    n, height, width = like.shape
+    squares = torch.rand(n, -(-height // _BLOCK), -(-width // _BLOCK), generator=generator) < 0.5
+    whole = squares.repeat_interleave(_BLOCK, 1).repeat_interleave(_BLOCK, 2)
+    return whole[:, :height, :width]
+
+
+def _interchanges(
+    model: Model,
+    evidence: Evidence,
+    classes: Tensor,
+    inputs: Tensor,
+    generator: torch.Generator,
+    n_sites: int,
+) -> list[Check]:
+    others = draw_classes(len(classes), evidence.groups, generator)
+    sources = evidence.sample(others, generator).inputs
+    checks = []
+    for site in _spread(list(evidence.carriers), n_sites):
+        value = interchange_accuracy(model, evidence, site, (inputs, classes), (sources, others))
+        checks.append(Check(name=f"interchange[{site}]", value=value, relation=">=", bound=INTERCHANGE))
+    return checks
+
+
+def _spread(sites: list[str], count: int) -> list[str]:
+    """Pick up to ``count`` sites evenly, the first and the last among them."""
+    steps = max(1, count - 1)
+    picked = sorted({round(i * (len(sites) - 1) / steps) for i in range(count)})
+    return [sites[i] for i in picked] if sites else []
+
+
+def interchange_accuracy(
+    model: Model,
+    evidence: Evidence,
+    site: str,
+    base: tuple[Tensor, Tensor],
+    source: tuple[Tensor, Tensor],
+) -> float:
+    """Return how often swapping one group's carriers at a site swaps that group's verdict and no other.
+
+    Args:
+        model: the planted model.
+        evidence: what was planted.
+        site: a site that has carriers.
+        base: inputs (n, ...) that are changed, and their patterns (n, n_groups).
+        source: inputs that coordinates are taken from, and their patterns.
+    """
+    given = model.activations(source[0], site, batch_size=_BATCH)
+    right = []
+    for group in range(len(evidence.groups)):
+        wanted = base[1].clone()
+        wanted[:, group] = source[1][:, group]
+        span = torch.linalg.qr(evidence.carriers[site][evidence.members(group)].T.double()).Q
+        projection = (span @ span.T).to(given)
+        logits = torch.cat(
+            [
+                _swapped(model, evidence, site, inputs, theirs, projection)
+                for inputs, theirs in zip(
+                    torch.split(base[0], _BATCH), torch.split(given, _BATCH), strict=True
+                )
+            ]
+        )
+        right.append(_right(evidence, logits, wanted).double().mean())
+    return float(torch.stack(right).mean())
+
+
+def _swapped(
+    model: Model, evidence: Evidence, site: str, inputs: Tensor, theirs: Tensor, projection: Tensor
+) -> Tensor:
+    def swap(mine: Tensor) -> Tensor:
+        change = (theirs - mine) @ projection
+        if evidence.position is None:
+            return mine + change
+        only = torch.zeros_like(change)
+        only[:, evidence.position] = change[:, evidence.position]
+        return mine + only
+
+    with torch.no_grad(), model.patch({site: swap}):
+        return evidence.read(model(inputs)).float().cpu()
+
+
+def read_logits(model: Model, evidence: Evidence, inputs: Tensor) -> Tensor:
+    """Return (n, n_patterns) logits of the patterns, in batches, on the CPU."""
+    with torch.no_grad():
+        return torch.cat([evidence.read(model(batch)).float().cpu() for batch in torch.split(inputs, _BATCH)])
+
+
+def _right(evidence: Evidence, logits: Tensor, classes: Tensor) -> Tensor:
+    """Return (n, n_groups) bool: whether the shown pattern has the largest logit of its group."""
+    verdicts = [
+        logits[:, evidence.members(group)].argmax(1) + evidence.members(group).start
+        for group in range(len(evidence.groups))
+    ]
+    return torch.stack(verdicts, 1) == classes
+
+
+def _mix(where: Tensor, inputs: Tensor, other: Tensor) -> Tensor:
+    """Take ``inputs`` where the mask (n, position) or (n, height, width) is True, else ``other``."""
+    mask = where.to(inputs.device)
+    return torch.where(mask[:, None] if inputs.ndim == 4 else mask, inputs, other)
