@@ -1,0 +1,184 @@
+"""Induction (Olsson et al. 2022) planted in any decoder LM: a previous-token head feeds a matching head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from interp_bench.errors import PlantingError
+from interp_bench.model.graph import Edge
+from interp_bench.model.handle import Model
+from interp_bench.planting.codes import spread_codes
+from interp_bench.planting.heads import Head, Match, Offset, implant_head
+from interp_bench.planting.positions import position_codes
+from interp_bench.planting.stream import Read, Stream
+from interp_bench.planting.tokens import quiet_tokens
+
+_START = slice(1, None)
+_LAST = slice(-1, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InductionDials:
+    """How hard the planted induction is to find.
+
+    Attributes:
+        rho: norm of a planted code as a fraction of the host's residual norm.
+        attention_gain: margin in attention logits.
+        logit_gain: margin of the answer in standard deviations of the host's own logits.
+        max_tokens: size of the task's alphabet, smaller in narrow hosts.
+    """
+
+    rho: float = 0.25
+    attention_gain: float = 25.0
+    logit_gain: float = 8.0
+    max_tokens: int = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Induction:
+    """A planted induction circuit.
+
+    Attributes:
+        edges: the planted edges.
+        start: the token that stands first in every input.
+        alphabet: (n,) tokens that inputs are made of.
+    """
+
+    edges: tuple[Edge, ...]
+    start: Tensor
+    alphabet: Tensor
+
+    def sample(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draw inputs ``start x1 .. xn xj`` and their answers ``x(j+1)``.
+
+        Returns:
+            Tokens (count, n + 2) and the index of the answer in the alphabet (count,).
+        """
+        n = len(self.alphabet)
+        order = torch.rand(count, n, generator=generator).argsort(1)
+        chosen = torch.randint(n - 1, (count, 1), generator=generator)
+        rows = torch.cat([order, order.gather(1, chosen)], dim=1)
+        tokens = torch.cat([self.start.expand(count, 1), self.alphabet[rows]], dim=1)
+        return tokens, order.gather(1, chosen + 1)[:, 0]
+
+
+def plant_induction(model: Model, *, seed: int, dials: InductionDials | None = None) -> Induction:
+    """Plant induction by weight edit.
+
+    A head copies each token's code one position on; a later head looks for the position whose
+    previous token equals the current one, and moves that position's code to the logits.
+
+    Args:
+        model: a decoder LM of at least two layers; edited in place.
+        seed: another seed gives other directions, layers, heads and tokens.
+        dials: difficulty.
+
+    Raises:
+        PlantingError: the host is too narrow or too shallow.
+    """
+    dials = dials or InductionDials()
+    return _Plan(model, torch.Generator().manual_seed(seed), dials).plant()
+
+
+class _Plan:
+    """Sizes and places of one induction plant."""
+
+    def __init__(self, model: Model, generator: Generator, dials: InductionDials) -> None:
+        self.model, self.generator, self.dials = model, generator, dials
+        a = self.anatomy = model.transformer
+        if len(a.blocks) < 2:
+            raise PlantingError("induction needs at least two layers")
+        self.learned = a.rotary is None
+        self.d_position = (8 if a.d_model < 64 else min(16, a.d_head // 2 * 2)) if self.learned else 0
+        self.width = min(16, a.d_head, (a.d_model - 3 - self.d_position) // 3)
+        if self.width < 5 or (self.learned and a.d_head < self.d_position):
+            raise PlantingError(
+                f"induction needs a wider host than d_model {a.d_model}, d_head {a.d_head}: "
+                "five dimensions for each of three codes, and eight for positions"
+            )
+
+    def plant(self) -> Induction:
+        tokens = quiet_tokens(self.model, self.dials.max_tokens + 1, self.generator, length=12)
+        start, alphabet = tokens[:1], tokens[1:]
+        codes = spread_codes(len(alphabet), self.width, self.generator)
+        overlap = float((codes @ codes.T - 2 * torch.eye(len(codes))).max())
+        self.places(start, alphabet)
+        stream = self.stream(start, alphabet)
+        stream.embed_everywhere("one")
+        stream.embed("token", alphabet, codes)
+        self.previous_token_head(stream, len(alphabet) + 2)
+        self.induction_head(stream, overlap)
+        induction = Induction(edges=self.edges(), start=start, alphabet=alphabet)
+        spread = float(self.model.logits(stream.calibration)[:, -1, alphabet].std(dim=-1).mean())
+        gain = self.dials.logit_gain * max(1.0, spread) / (1 - max(0.0, overlap))
+        stream.read_out(Read("out", positions=_LAST), alphabet, codes, gain)
+        return induction
+
+    def places(self, start: Tensor, alphabet: Tensor) -> None:
+        """Choose a layer and a head for each part."""
+        a = self.anatomy
+        depth = len(a.blocks)
+
+        def draw(low: int, high: int) -> int:
+            return low + int(torch.randint(max(1, high - low + 1), (), generator=self.generator))
+
+        self.layer1 = draw(0, (depth - 2) // 2)
+        self.layer2 = draw(self.layer1 + 1, max(self.layer1 + 1, 3 * depth // 4))
+        self.head1, self.head2 = draw(0, a.n_heads - 1), draw(0, a.n_heads - 1)
+
+    def stream(self, start: Tensor, alphabet: Tensor) -> Stream:
+        """Reserve the slots; calibrate on inputs like those of the task."""
+        slots = {"token": self.width, "previous": self.width, "out": self.width, "one": 1}
+        if self.learned:
+            slots["position"] = self.d_position
+        shown = Induction(edges=(), start=start, alphabet=alphabet).sample(8, self.generator)[0]
+        inputs = shown.to(self.model.device)
+        return Stream(
+            self.model, slots, inputs, self.generator, rho=self.dials.rho, positions=_START
+        )
+
+    def previous_token_head(self, stream: Stream, length: int) -> None:
+        gain = self.dials.attention_gain
+        value = Read("token", positions=_START)
+        copy = {"value": value, "slot": "previous", "map": torch.eye(self.width, dtype=torch.float64)}
+        if not self.learned:
+            constant = Read("one", positions=_START)
+            offset = Offset(steps=1, gain=gain, constant=constant, length=length)
+            plan = Head(offset=offset, **copy)
+        else:
+            codes, back, margin = position_codes(length, self.d_position, self.generator)
+            table = self.anatomy.position_embedding
+            assert table is not None
+            written = stream.vectors("position", codes)
+            table.data.view(-1, self.anatomy.d_model)[:length] += written.to(table)
+            stream.changed()
+            query = Read("position", back, _START)
+            match = Match(query=query, key=Read("position", positions=_START), gain=gain / margin)
+            plan = Head(matches=(match,), **copy)
+        implant_head(stream, self.layer1, self.head1, plan)
+
+    def induction_head(self, stream: Stream, overlap: float) -> None:
+        gain = self.dials.attention_gain / (1 - max(0.0, overlap))
+        query, key = Read("token", positions=_LAST), Read("previous", positions=_START)
+        plan = Head(
+            matches=(Match(query=query, key=key, gain=gain),),
+            value=Read("token", positions=_START),
+            slot="out",
+            map=torch.eye(self.width, dtype=torch.float64),
+        )
+        implant_head(stream, self.layer2, self.head2, plan)
+
+    def edges(self) -> tuple[Edge, ...]:
+        a = self.anatomy
+        kv1, kv2 = a.kv_head(self.head1), a.kv_head(self.head2)
+        first, second = f"a{self.layer1}.h{self.head1}", f"a{self.layer2}.h{self.head2}"
+        return (
+            ("input", f"a{self.layer1}.h{kv1}<v>"),
+            (first, f"a{self.layer2}.h{kv2}<k>"),
+            ("input", f"{second}<q>"),
+            ("input", f"a{self.layer2}.h{kv2}<v>"),
+            (second, "logits"),
+        )

@@ -1,0 +1,157 @@
+"""Circuits: which edges of the network compute this behaviour?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor
+
+from interp_bench.errors import ContractError
+from interp_bench.model.edges import edge_attributions, patched_logits, source_outputs
+from interp_bench.model.graph import Edge, Graph
+from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape
+from interp_bench.tracks.catalogue import CATALOGUE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitProblem(Problem):
+    """A behaviour and pairs of inputs that differ in it.
+
+    Attributes:
+        clean: (batch, ...) inputs that show the behaviour.
+        corrupted: (batch, ...) inputs of the same shape with another outcome.
+        metric: logits -> (batch,), the logit of the clean outcome minus that of the corrupted one;
+            differentiable.
+    """
+
+    clean: Tensor
+    corrupted: Tensor
+    metric: Callable[[Tensor], Tensor]
+
+    @property
+    def graph(self) -> Graph:
+        """The edges that are to be scored."""
+        return self.model.graph
+
+    def source_outputs(self, inputs: Tensor) -> Tensor:
+        """Return (n_sources, batch, position, d_model), what every source writes on these inputs."""
+        return source_outputs(self.model, inputs)
+
+    def patched_metric(self, replacement: Tensor, cut: Tensor) -> Tensor:
+        """Return the metric (batch,) on clean inputs when cut edges carry other values.
+
+        Args:
+            replacement: (n_sources, batch, position, d_model) from ``source_outputs``.
+            cut: (n_sources, n_destinations) bool.
+        """
+        with torch.no_grad():
+            return self.metric(patched_logits(self.model, self.clean, replacement, cut))
+
+    def edge_attributions(self, deltas: Tensor, *, stream: Tensor | None = None) -> Tensor:
+        """Return (n_sources, n_destinations) first-order effects of ``deltas`` on the summed metric.
+
+        Args:
+            deltas: (n_sources, batch, position, d_model) changes of what sources write.
+            stream: (batch, position, d_model) residual stream before block 0 to run on; the clean
+                one when None.
+        """
+        return edge_attributions(self.model, self.clean, self.metric, deltas, stream=stream)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitTruth:
+    """The planted edges.
+
+    Attributes:
+        edges: (source, destination) names.
+    """
+
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeScores:
+    """How much each edge belongs to the circuit.
+
+    Attributes:
+        scores: (n_sources, n_destinations); entries where no edge exists are ignored.
+        signed: whether the sign counts in the ranking; by default edges rank by absolute value.
+    """
+
+    scores: Tensor
+    signed: bool = False
+
+
+def _check(problem: CircuitProblem, answer: EdgeScores) -> None:
+    if not isinstance(answer.scores, Tensor):
+        raise ContractError(f"EdgeScores.scores is a {type(answer.scores).__name__}; give a tensor")
+    require_shape(answer.scores, problem.graph.shape, "EdgeScores.scores")
+    require_finite(answer.scores[problem.graph.valid], "EdgeScores.scores")
+
+
+def _grade(problem: CircuitProblem, truth: CircuitTruth, answer: EdgeScores) -> dict[str, float]:
+    graph = problem.graph
+    values = answer.scores.detach().cpu().double()
+    ranked = (values if answer.signed else values.abs())[graph.valid]
+    return grade_edges(ranked, graph.mask(list(truth.edges))[graph.valid])
+
+
+def grade_edges(ranked: Tensor, planted: Tensor) -> dict[str, float]:
+    """Grade scores (n_edges,) against planted (n_edges,) bool, ties in the worst-case-free way.
+
+    Average precision and AUROC are scikit-learn's: tied scores form one step of the curve, so no
+    order among ties is rewarded. R-precision is the expected share of planted edges among the
+    first ``n_planted``, over random orders of ties.
+    """
+    scores, labels = ranked.numpy(), planted.numpy()
+    return {
+        "average_precision": float(average_precision_score(labels, scores)),
+        "auroc": float(roc_auc_score(labels, scores)),
+        "r_precision": _r_precision(ranked, planted),
+    }
+
+
+def _r_precision(ranked: Tensor, planted: Tensor) -> float:
+    count = int(planted.sum())
+    threshold = ranked.sort(descending=True).values[count - 1]
+    above, tied = ranked > threshold, ranked == threshold
+    room = count - int(above.sum())
+    hits = float(planted[above].sum()) + room * float(planted[tied].double().mean())
+    return hits / count
+
+
+def _true_answer(problem: CircuitProblem, truth: CircuitTruth) -> EdgeScores:
+    return EdgeScores(scores=problem.graph.mask(list(truth.edges)).double())
+
+
+TRACK = Track(
+    name="circuits",
+    question="Which edges compute this behaviour?",
+    problem_type=CircuitProblem,
+    truth_type=CircuitTruth,
+    answer_type=EdgeScores,
+    metrics=(
+        Metric(
+            name="average_precision",
+            direction="higher",
+            best=1.0,
+            floor="about the share of edges that are planted",
+            cites="Saito & Rehmsmeier 2015; scikit-learn average_precision_score",
+        ),
+        Metric(name="auroc", direction="higher", best=1.0, floor="0.5", cites="Conmy et al. 2023, ACDC"),
+        Metric(
+            name="r_precision",
+            direction="higher",
+            best=1.0,
+            floor="about the share of edges that are planted",
+            cites="Manning, Raghavan & Schuetze 2008, section 8.4",
+        ),
+    ),
+    check=_check,
+    grade=_grade,
+    true_answer=_true_answer,
+)
+CATALOGUE.add_track(TRACK)

@@ -1,0 +1,51 @@
+"""Find the edges of a planted induction circuit in a language model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interp_bench.model.handle import Model
+from interp_bench.planting.circuit import certify_circuit
+from interp_bench.planting.induction import Induction, InductionDials, plant_induction
+from interp_bench.tracks.base import Planted
+from interp_bench.tracks.catalogue import Needs, task
+from interp_bench.tracks.circuits import CircuitProblem, CircuitTruth
+
+
+@task(version=1, needs=Needs(modalities=("lm",), kinds=("native", "gpt2", "llama", "qwen2", "neox")))
+def induction(
+    model: Model, seed: int, *, rho: float = 0.25, attention_gain: float = 25.0, n_pairs: int = 12
+) -> Planted[CircuitProblem, CircuitTruth]:
+    """A previous-token head and an induction head predict what followed a token before."""
+    plant = plant_induction(
+        model, seed=seed, dials=InductionDials(rho=rho, attention_gain=attention_gain)
+    )
+    generator = torch.Generator().manual_seed(seed + 1)
+    clean, corrupted, answers, others = _pairs(plant, 2 * n_pairs, generator)
+    alphabet = plant.alphabet
+
+    def correct(logits: Tensor) -> Tensor:
+        return logits[:, -1, alphabet].argmax(-1) == answers[n_pairs:]
+
+    certificate = certify_circuit(
+        model, list(plant.edges), clean[n_pairs:], corrupted[n_pairs:], correct, generator
+    )
+    mine, other = alphabet[answers[:n_pairs]], alphabet[others[:n_pairs]]
+
+    def metric(logits: Tensor) -> Tensor:
+        final = logits[:, -1]
+        return (final.gather(1, mine[:, None]) - final.gather(1, other[:, None]))[:, 0]
+
+    problem = CircuitProblem(
+        model=model, seed=seed, clean=clean[:n_pairs], corrupted=corrupted[:n_pairs], metric=metric
+    )
+    return Planted(problem=problem, truth=CircuitTruth(edges=plant.edges), certificate=certificate)
+
+
+def _pairs(plant: Induction, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Draw clean and corrupted inputs with different answers."""
+    clean, answers = plant.sample(8 * count, generator)
+    corrupted, others = plant.sample(8 * count, generator)
+    differ = torch.nonzero(answers != others).flatten()[:count]
+    return clean[differ], corrupted[differ], answers[differ], others[differ]
