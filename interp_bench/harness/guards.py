@@ -176,10 +176,7 @@ def borrowed_generators(seed: int) -> Iterator[None]:
     Libraries draw from them without asking (``torch.pca_lowrank``, some of scikit-learn), so a
     technique may too: it then draws the same each time and disturbs nobody.
     """
-    restore = [_restore_torch(), _restore_numpy(), _restore_python()]
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
+    restore = [_restore_torch(seed), _restore_numpy(seed), _restore_python(seed)]
     try:
         yield
     finally:
@@ -187,25 +184,32 @@ def borrowed_generators(seed: int) -> Iterator[None]:
             put_back()
 
 
-def _restore_torch() -> Callable[[], None]:
+def _restore_torch(seed: int) -> Callable[[], None]:
+    # torch.manual_seed takes milliseconds, for it asks every kind of accelerator.
     state = torch.get_rng_state()
-    accelerator = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    accelerated: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    accelerator = torch.cuda.get_rng_state_all() if accelerated else []
+    torch.default_generator.manual_seed(seed)
+    if accelerated:
+        torch.cuda.manual_seed_all(seed)
 
     def put_back() -> None:
         torch.set_rng_state(state)
-        if accelerator:
+        if accelerated:
             torch.cuda.set_rng_state_all(accelerator)
 
     return put_back
 
 
-def _restore_numpy() -> Callable[[], None]:
+def _restore_numpy(seed: int) -> Callable[[], None]:
     state = np.random.get_state()
+    np.random.seed(seed % 2**32)
     return lambda: np.random.set_state(state)
 
 
-def _restore_python() -> Callable[[], None]:
+def _restore_python(seed: int) -> Callable[[], None]:
     state = random.getstate()
+    random.seed(seed)
     return lambda: random.setstate(state)
 
 

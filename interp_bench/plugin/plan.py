@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interp_bench.errors import InterpBenchError, near_name
+from interp_bench.harness import models
 from interp_bench.harness.discovery import load_installed, load_tasks
 from interp_bench.harness.estimate import QUICK_LIMIT, Timings, spoken
 from interp_bench.harness.folders import task_files
@@ -75,15 +76,31 @@ class Plan:
         """Return whether a cell's trial is taken from the store."""
         return cell.key in self.stored
 
+    def unavailable(self, cell: Cell) -> str | None:
+        """Return why the model of a cell is not on this machine, or None when it is."""
+        if cell.spec.id not in self._reasons:
+            self._reasons[cell.spec.id] = models.MODELS.unavailable(cell.spec)
+        return self._reasons[cell.spec.id]
+
+    @cached_property
+    def _reasons(self) -> dict[str, str | None]:
+        return {}
+
+    def to_run(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Return the cells that have to be computed: not stored, and their model is here."""
+        return [cell for cell in cells if not self.is_stored(cell) and self.unavailable(cell) is None]
+
     def announcement(self, cells: Sequence[Cell], timings: Timings, workers: int) -> list[str]:
         """Return what to say before the run: how many trials, how many are stored, how long."""
-        fresh = [cell for cell in cells if not self.is_stored(cell)]
-        models = len({cell.spec.id for cell in cells})
-        lines = [f"{len(cells)} trials on {models} models, {len(cells) - len(fresh)} of them stored already"]
-        if not fresh:
-            return lines
+        fresh = self.to_run(cells)
+        stored = sum(self.is_stored(cell) for cell in cells)
+        count = len({cell.spec.id for cell in cells})
+        parts = [f"{len(cells)} trials on {count} models", f"{stored} stored already"]
+        if len(cells) > stored + len(fresh):
+            parts.append(f"{len(cells) - stored - len(fresh)} skipped as their model is not here")
         estimate = timings.of(fresh, workers)
-        lines[0] += f"; {len(fresh)} to run: {estimate}"
+        parts.append(f"{len(fresh)} to run ({estimate})" if fresh else "none to run")
+        lines = ["; ".join(parts)]
         if self.options.tier == "quick" and estimate.seconds > QUICK_LIMIT:
             lines.append(
                 f"this will take longer than the {spoken(QUICK_LIMIT)} that the quick tier is meant to take; "

@@ -18,25 +18,25 @@ class Progress:
 
     Args:
         reporter: pytest's terminal reporter.
-        cells: the cells that will be run or taken from the store.
-        fresh: which of them are run.
+        total: how many trials there are, stored and skipped ones included.
+        running: the cells that are computed.
         timings: seconds of past trials.
     """
 
     def __init__(
         self,
         reporter: pytest.TerminalReporter,
-        cells: Sequence[Cell],
-        fresh: Sequence[bool],
+        total: int,
+        running: Sequence[Cell],
         timings: Timings,
     ) -> None:
         self._reporter = reporter
-        self._total = len(cells)
+        self._total = total
         self._done = 0
         self._failed = 0
         self._start = time.monotonic()
         self._last: tuple[str, int] = ("", 0)
-        self._weights = _weights(cells, fresh, timings)
+        self._weights = _weights(running, timings)
         self._all = sum(self._weights.values())
         self._past = 0.0
 
@@ -72,9 +72,8 @@ class Progress:
         return (time.monotonic() - self._start) * (self._all - self._past) / self._past
 
 
-def _weights(cells: Sequence[Cell], fresh: Sequence[bool], timings: Timings) -> dict[str, float]:
-    """Return how long each cell that is run takes, relative to the others."""
-    running = [cell for cell, runs in zip(cells, fresh, strict=True) if runs]
+def _weights(running: Sequence[Cell], timings: Timings) -> dict[str, float]:
+    """Return how long each cell that is computed takes, relative to the others."""
     shares = timings.shares(running)
     known = [share for share in shares if share is not None]
     usual = sum(known) / len(known) if known else 1.0

@@ -123,14 +123,13 @@ class BenchSession:
     def _announce(self, cells: Sequence[Cell], *, workers: int) -> None:
         reporter = self._reporter()
         timings = Timings(self._store.trials())
-        fresh = [not self._plan.is_stored(cell) for cell in cells]
         if reporter is None or reporter.verbosity < 0:
             return
         for line in self._plan.announcement(cells, timings, workers):
             reporter.write_line(f"interp_bench: {line}")
         if reporter.verbosity == 0:
             reporter.showfspath = False
-            self._progress = Progress(reporter, cells, fresh, timings)
+            self._progress = Progress(reporter, len(cells), self._plan.to_run(cells), timings)
 
     # --------------------------------------------------------------- running
     def pytest_runtestloop(self) -> bool | None:
@@ -142,7 +141,7 @@ class BenchSession:
         trial = self._store.get(cell.key) if self._plan.is_stored(cell) else None
         item.reused = trial is not None
         if trial is None:
-            reason = models.MODELS.unavailable(cell.spec)
+            reason = self._plan.unavailable(cell)
             if reason is not None:
                 trial = self._record(cell, "skipped", reason)
             else:
@@ -268,10 +267,10 @@ class BenchSession:
         reasons: dict[str, list[str]] = {}
         for absent in self._plan.grid.explain():
             reasons.setdefault(absent.reason, []).append(absent.what)
-        for spec in self._plan.grid.specs:
-            reason = models.MODELS.unavailable(spec)
+        for cell in {cell.spec.id: cell for cell in self._plan.cells}.values():
+            reason = self._plan.unavailable(cell)
             if reason is not None:
-                reasons.setdefault(reason, []).append(f"anything on {spec.id}")
+                reasons.setdefault(reason, []).append(f"anything on {cell.spec.id}")
         for reason, things in reasons.items():
             reporter.write_line(f"{reason}:")
             for thing in things:
@@ -288,7 +287,7 @@ def _distribute(config: pytest.Config, options: Options, plan: Plan, session: Be
     """Have xdist give each worker one model and seed at a time, the largest models first."""
     if getattr(config.option, "dist", "no") == "no":
         return
-    if options.explain or all(plan.is_stored(cell) for cell in plan.cells):
+    if options.explain or not plan.to_run(plan.cells):
         # Reading the store takes less time than starting a worker.
         config.option.dist, config.option.tx = "no", []
     elif config.option.dist in ("load", "loadgroup"):
