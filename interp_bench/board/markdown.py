@@ -102,7 +102,7 @@ def _overview(standings: Mapping[str, Sequence[Standing]]) -> str:
         [
             "## Overview",
             "",
-            "Skill on each track, mean over models. Each track asks its own question, so most techniques are on one.",
+            "Skill on each track, mean over models. Each track asks its own question, so few are on several.",
             "",
             table(["technique", *standings], body),
         ]

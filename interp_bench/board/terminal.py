@@ -125,8 +125,9 @@ def _calibration(found: Calibration) -> str:
         return "calibration: not checked, this run has no rows of the truth or of guessing"
     if found.holds:
         tested = sum(row.tested for row in found.floors)
-        truth = f"the truth scores 1 in {figures.plural(len(found.ceilings), 'cell')} of as many"
-        guess = f"guessing scores 0 within its interval in {figures.plural(tested, 'cell')} of as many"
+        scored = len(found.ceilings)
+        truth = f"the truth scores 1 in {scored} of {scored} cells"
+        guess = f"guessing scores 0 within its interval in {tested} of {tested}"
         return f"calibration: {truth}; {guess if tested else 'guessing is not tested, that takes two seeds'}"
     lines = [f"CALIBRATION IS OFF in {figures.plural(len(found.broken), 'cell')}; do not trust them:"]
     for row in found.broken:

@@ -63,7 +63,7 @@ def test_order_of_the_trials_does_not_matter(board):
 def test_calibration_is_stated_and_shouted_when_off(make_trial):
     truth = [make_trial(technique="ceiling", role="ceiling", seed=seed, skill=1.0) for seed in range(2)]
     guess = [make_trial(technique="random", role="floor", seed=seed, skill=0.01 * seed) for seed in range(2)]
-    assert "calibration: the truth scores 1 in 1 cell of as many; guessing scores 0" in summary(truth + guess)
+    assert "calibration: the truth scores 1 in 1 of 1 cells; guessing scores 0" in summary(truth + guess)
     off = summary([*truth[1:], make_trial(technique="ceiling", role="ceiling", skill=0.98), *guess])
     assert "CALIBRATION IS OFF in 1 cell" in off
     assert "features/dictionary on tiny: the truth scores 0.98" in off
