@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -58,3 +62,26 @@ def _make_trial(**changes: Any) -> Trial:
     question = ("technique", "track", "task", "model", "seed", "technique_version", "task_version")
     fields.setdefault("key", "-".join(str(fields[name]) for name in question))
     return Trial(**fields)
+
+
+@pytest.fixture
+def fakes() -> Iterator[ModuleType]:
+    """The pretended track, tasks, techniques and models, as the only ones in the catalogue."""
+    from interp_bench.tracks.catalogue import CATALOGUE
+
+    shelves = (CATALOGUE.tracks, CATALOGUE.techniques, CATALOGUE.tasks)
+    kept = [dict(shelf) for shelf in shelves]
+    for shelf in shelves:
+        shelf.clear()
+    path = Path(__file__).with_name("fakes.py")
+    spec = importlib.util.spec_from_file_location("interp_bench_fakes", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["interp_bench_fakes"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["interp_bench_fakes"]
+    for shelf, entries in zip(shelves, kept, strict=True):
+        shelf.clear()
+        shelf.update(entries)

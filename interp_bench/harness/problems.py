@@ -155,7 +155,7 @@ class Stages:
         ceiling = graded(cell, planted, track.true_answer(planted.problem, planted.truth))
         draws = []
         for index in range(self._floor_draws):
-            problem = replace(planted.problem, seed=derived_seed(planted.problem.seed, "floor", index))
+            problem = replace(planted.problem, seed=guessing_seed(cell, "floor", index))
             with borrowed_generators(problem.seed):
                 answer = cell.floor.function(problem)
             draws.append(graded(cell, planted, answer))
@@ -210,12 +210,12 @@ def row_problem(cell: Cell, problem: Problem) -> Problem:
     """Return the problem as a row sees it: guessing gets a seed that is not among the floor's."""
     if cell.row.role != "floor":
         return problem
-    return replace(problem, seed=derived_seed(problem.seed, "row", 0))
+    return replace(problem, seed=guessing_seed(cell, "row", 0))
 
 
-def derived_seed(seed: int, purpose: str, index: int) -> int:
-    """Return a seed below 2**31 that belongs to one purpose; other purposes get other ones."""
-    digest = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
+def guessing_seed(cell: Cell, purpose: str, index: int) -> int:
+    """Return a seed below 2**31 for guessing, of its own for each problem, purpose and index."""
+    digest = hashlib.sha256(repr((cell.problem, purpose, index)).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 

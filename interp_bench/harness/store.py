@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -214,35 +214,39 @@ class Store:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables in an empty file, and refuse any file that is not a store of this schema."""
     connection.execute("PRAGMA busy_timeout = 30000")
-    owner = _number(connection, "application_id")
+    if _number(connection, "application_id") != APPLICATION_ID:
+        _create(connection, path)
     schema = _number(connection, "user_version")
-    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if owner != APPLICATION_ID and not (empty and owner == 0):
-        raise StoreError(f"{path} is a database of another program, not a store of trials; {_WAY_OUT}")
-    if owner == APPLICATION_ID and schema > SCHEMA:
+    if schema > SCHEMA:
         raise StoreError(
             f"the store {path} has schema {schema} and this interp_bench reads up to {SCHEMA}; "
             f"upgrade interp_bench, or {_WAY_OUT}"
         )
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if damage != "ok":
-        raise StoreError(f"the store {path} is damaged ({damage}); {_WAY_OUT}")
-    if empty:
-        _create(connection)
+        raise StoreError(f"the store {path} is damaged ({' '.join(damage.split())}); {_WAY_OUT}")
+    # Refused while another process is writing; the file works without it, and the next one sets it.
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = WAL")
     # Every trial is a commit; a power cut may lose the last one, never the file.
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+def _create(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    # Another process may have made the tables since they were looked for.
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+    try:
+        # Another process may have made the tables since the header was read.
+        if _number(connection, "application_id") == APPLICATION_ID:
+            return
+        entries = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if entries or _number(connection, "application_id"):
+            raise StoreError(f"{path} is a database of another program, not a store of trials; {_WAY_OUT}")
         for statement in filter(str.strip, _LAYOUT.split(";")):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    connection.execute("COMMIT")
+    finally:
+        connection.execute("COMMIT")
 
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +12,6 @@ import interp_bench.board.terminal
 from interp_bench.harness import discovery, models
 from interp_bench.harness.store import DEFAULT_PATH, Store
 from interp_bench.harness.trial import Trial
-from interp_bench.tracks.catalogue import CATALOGUE
 
 FAKES = Path(__file__).resolve().parents[1] / "fakes.py"
 REPOSITORY = FAKES.parents[1]
@@ -29,6 +25,8 @@ if "interp_bench_fakes" not in sys.modules:
     spec.loader.exec_module(sys.modules["interp_bench_fakes"])
 import interp_bench_fakes
 from interp_bench.harness import discovery, models
+from interp_bench.tracks.catalogue import CATALOGUE
+CATALOGUE.tasks.clear()
 discovery.PACKAGES = ()
 models.MODELS = interp_bench_fakes.MODELS
 """
@@ -98,44 +96,18 @@ _INSTALLED = any(entry.value == "interp_bench.plugin" for entry in entry_points(
 _PLUGIN = () if _INSTALLED else ("-p", "interp_bench.plugin")
 
 
-@pytest.fixture(scope="session")
-def fakes() -> Iterator[ModuleType]:
-    """The module of pretended parts, under the name that the project imports it by."""
-    kept = {name: dict(getattr(CATALOGUE, name)) for name in ("tracks", "techniques", "tasks")}
-    spec = importlib.util.spec_from_file_location("interp_bench_fakes", FAKES)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["interp_bench_fakes"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["interp_bench_fakes"]
-    for name, entries in kept.items():
-        getattr(CATALOGUE, name).clear()
-        getattr(CATALOGUE, name).update(entries)
-
-
 @pytest.fixture
 def project(
     pytester: pytest.Pytester, fakes: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Project]:
+) -> Project:
     """A project with one file of tasks, and only pretended techniques."""
     assert interp_bench.board.terminal  # kept in sys.modules, where numpy can be imported only once
     monkeypatch.setattr(models, "MODELS", fakes.FakeModels(*fakes.MODELS.specs))
     monkeypatch.setattr(discovery, "PACKAGES", ())
-    kept = {name: dict(getattr(CATALOGUE, name)) for name in ("tracks", "techniques", "tasks")}
-    for name, entries in kept.items():
-        ours = {key: entry for key, entry in entries.items() if key.startswith("guessing")}
-        getattr(CATALOGUE, name).clear()
-        getattr(CATALOGUE, name).update(ours)
-    CATALOGUE.tasks.clear()
     made = Project(pytester)
     pytester.makeconftest(CONFTEST.replace("models.MODELS = interp_bench_fakes.MODELS", IN_PROCESS))
     made.write("tasks/guessing/bench_numbers.py", TASK)
-    yield made
-    for name, entries in kept.items():
-        getattr(CATALOGUE, name).clear()
-        getattr(CATALOGUE, name).update(entries)
+    return made
 
 
 IN_PROCESS = """
