@@ -42,10 +42,10 @@ class Dials:
 
     ratio: float = 1.0
     max_features: int = 128
-    snr: float = 1.0
-    p_hi: float = 0.05
+    snr: float = 0.7
+    p_hi: float = 0.08
     p_lo: float = 0.01
-    correlation: float = 0.0
+    correlation: float = 0.2
     samples: int = 3000
 
 

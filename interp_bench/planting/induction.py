@@ -31,8 +31,8 @@ class InductionDials:
         max_tokens: size of the task's alphabet, smaller in narrow hosts.
     """
 
-    rho: float = 0.25
-    attention_gain: float = 25.0
+    rho: float = 0.35
+    attention_gain: float = 30.0
     logit_gain: float = 8.0
     max_tokens: int = 12
 
@@ -92,16 +92,19 @@ class _Plan:
         if len(a.blocks) < 2:
             raise PlantingError("induction needs at least two layers")
         self.learned = a.rotary is None
-        self.d_position = (8 if a.d_model < 64 else min(16, a.d_head // 2 * 2)) if self.learned else 0
-        self.width = min(16, a.d_head, (a.d_model - 3 - self.d_position) // 3)
-        if self.width < 5 or (self.learned and a.d_head < self.d_position):
+        self.d_position = min(8 if a.d_model < 128 else 16, a.d_head // 2 * 2) if self.learned else 0
+        # Half of the stream stays with the host, whose norm would otherwise hang on single tokens.
+        room = max(a.d_model // 2, 24) - 1 - self.d_position
+        self.width = min(dials.max_tokens - 1, a.d_head, room // 3)
+        if self.width < 5 or (self.learned and self.d_position < 8):
             raise PlantingError(
                 f"induction needs a wider host than d_model {a.d_model}, d_head {a.d_head}: "
                 "five dimensions for each of three codes, and eight for positions"
             )
 
     def plant(self) -> Induction:
-        tokens = quiet_tokens(self.model, self.dials.max_tokens + 1, self.generator, length=12)
+        # n + 1 codes in n dimensions can stand further apart than orthogonal ones.
+        tokens = quiet_tokens(self.model, self.width + 2, self.generator, length=12)
         start, alphabet = tokens[:1], tokens[1:]
         codes = spread_codes(len(alphabet), self.width, self.generator)
         overlap = float((codes @ codes.T - 2 * torch.eye(len(codes))).max())

@@ -15,7 +15,7 @@ from interp_bench.tracks.circuits import CircuitProblem, CircuitTruth
 
 @task(version=1, needs=Needs(modalities=("lm",), kinds=("native", "gpt2", "llama", "qwen2", "neox")))
 def induction(
-    model: Model, seed: int, *, rho: float = 0.25, attention_gain: float = 25.0, n_pairs: int = 12
+    model: Model, seed: int, *, rho: float = 0.35, attention_gain: float = 30.0, n_pairs: int = 12
 ) -> Planted[CircuitProblem, CircuitTruth]:
     """A previous-token head and an induction head predict what followed a token before."""
     plant = plant_induction(
