@@ -146,7 +146,8 @@ def _explain(
 ) -> RegistryError:
     # Unknown keys first: a misspelt key shows twice, and the missing one is only its shadow.
     details = sorted(error.errors(), key=lambda d: d["type"] != "extra_forbidden")[0]
-    location = _without_tags(details["loc"])
+    blamed = getattr(details.get("ctx", {}).get("error"), "path", ())
+    location = _without_tags((*details["loc"], *blamed))
     label = row.get("id") or row.get("name")
     where = f" in row {label!r}" if isinstance(label, str) else ""
     return document.error((*place, *location), f"{_message(details, location, model, row)}{where}")

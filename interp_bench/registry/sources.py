@@ -60,8 +60,22 @@ TRANSFORMERS_KEYS: dict[str, frozenset[str]] = {
 }  # fmt: skip
 """The ``config:`` keys read for each ``model_type``."""
 
+_TEXT_KEYS = frozenset({"model_type", "hidden_act", "activation_function"})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MOVING = frozenset({"main", "master", "head", "latest"})
+
+
+class Misplaced(ValueError):
+    """An impossible value, with the path of the key that is to blame.
+
+    Attributes:
+        path: keys from the checked model down to the one to blame.
+    """
+
+    def __init__(self, message: str, *path: str) -> None:
+        """Take the one-line message and the path."""
+        super().__init__(message)
+        self.path = path
 
 
 class NativeSource(BaseModel):
@@ -76,15 +90,20 @@ class NativeSource(BaseModel):
     def _config_is_obeyed(self) -> NativeSource:
         for key in self.config:
             if key in NATIVE_IGNORED:
-                raise ValueError(f"boot_native ignores {key!r}: {NATIVE_IGNORED[key]}; take the key out")
+                raise Misplaced(
+                    f"boot_native ignores {key!r}: {NATIVE_IGNORED[key]}; take it out", "config", key
+                )
             if key not in NATIVE_KEYS:
-                raise ValueError(f"unknown config key {key!r}{near_name(key, NATIVE_KEYS)}")
+                raise Misplaced(f"unknown config key {key!r}{near_name(key, NATIVE_KEYS)}", "config", key)
         _need_positive(self.config, ("d_model", "d_head", "n_heads", "n_layers", "n_ctx", "d_vocab"))
+        if "d_mlp" in self.config:
+            _need_positive(self.config, ("d_mlp",))
         _one_of(self.config, "act_fn", NATIVE_ACTIVATIONS)
+        _one_of(self.config, "normalization_type", ("LN", "LNPre", "RMS", "RMSPre"))
         _one_of(self.config, "positional_embedding_type", ("standard", "rotary"))
         _heads_divide(self.config, width="d_model", heads="n_heads", kv="n_key_value_heads")
         if self.config["n_heads"] * self.config["d_head"] != self.config["d_model"]:
-            raise ValueError("n_heads x d_head must equal d_model")
+            raise Misplaced("n_heads x d_head must equal d_model", "config", "d_model")
         return self
 
 
@@ -116,22 +135,21 @@ class TimmSource(BaseModel):
     @model_validator(mode="after")
     def _weights_are_named(self) -> TimmSource:
         if self.revision is not None and not self.pretrained:
-            raise ValueError(
-                "`revision:` belongs to pretrained weights; set `pretrained: true` or take it out"
-            )
+            raise Misplaced("`revision:` belongs to `pretrained: true`; set it or take it out", "revision")
         if self.revision is not None and not _COMMIT.fullmatch(self.revision):
-            raise ValueError(f"revision {self.revision!r} is not a commit of 40 hex digits")
+            raise Misplaced(f"revision {self.revision!r} is not a commit of 40 hex digits", "revision")
         if self.pretrained and self.file:
-            raise ValueError("give either `pretrained: true` or `file:`, not both")
+            raise Misplaced("give either `pretrained: true` or `file:`, not both", "file")
         if self.file and not self.file.endswith(".safetensors"):
-            raise ValueError(f"file {self.file!r} is not a .safetensors file, and no other kind is read")
+            raise Misplaced(f"file {self.file!r} is no .safetensors file; no other kind is read", "file")
         if self.pretrained and "." not in self.architecture:
-            raise ValueError(
-                f"pretrained {self.architecture!r} needs the tag of its weights, as in 'resnet18.a1_in1k'"
+            raise Misplaced(
+                f"pretrained {self.architecture!r} needs the tag of its weights, as in 'resnet18.a1_in1k'",
+                "architecture",
             )
         heads, width = self.args.get("num_heads"), self.args.get("embed_dim")
-        if heads and width and width % heads:
-            raise ValueError(f"num_heads {heads} does not divide embed_dim {width}")
+        if isinstance(heads, int) and isinstance(width, int) and (heads <= 0 or width % heads):
+            raise Misplaced(f"num_heads {heads} does not divide embed_dim {width}", "args", "num_heads")
         return self
 
 
@@ -163,8 +181,8 @@ class TransformersSource(BaseModel):
         if (self.repo is None) != (self.revision is None):
             raise ValueError("`repo:` and `revision:` belong together")
         if self.revision is not None and self.revision.lower() in _MOVING:
-            raise ValueError(
-                f"revision {self.revision!r} moves; pin a commit of 40 hex digits or a fixed tag"
+            raise Misplaced(
+                f"revision {self.revision!r} moves; pin a commit of 40 hex digits or a fixed tag", "revision"
             )
         check_transformers_config(self.config)
         return self
@@ -214,16 +232,19 @@ def check_transformers_config(config: dict[str, Any]) -> None:
         ValueError: with one line for the user.
     """
     model_type = config.get("model_type")
-    if model_type not in TRANSFORMERS_KEYS:
-        known = ", ".join(sorted(TRANSFORMERS_KEYS))
-        raise ValueError(
-            f"config needs a `model_type` of {known}{near_name(str(model_type), TRANSFORMERS_KEYS)}"
+    if not isinstance(model_type, str) or model_type not in TRANSFORMERS_KEYS:
+        known, near = ", ".join(sorted(TRANSFORMERS_KEYS)), near_name(str(model_type), TRANSFORMERS_KEYS)
+        raise Misplaced(
+            f"config needs a `model_type` of {known}, not {model_type!r}{near}", "config", "model_type"
         )
+    allowed = TRANSFORMERS_KEYS[model_type]
     for key in config:
-        if key not in TRANSFORMERS_KEYS[model_type]:
-            raise ValueError(
-                f"unknown {model_type} config key {key!r}{near_name(key, TRANSFORMERS_KEYS[model_type])}"
+        if key not in allowed:
+            raise Misplaced(
+                f"unknown {model_type} config key {key!r}{near_name(key, allowed)}", "config", key
             )
+        if isinstance(config[key], str) and key not in _TEXT_KEYS:
+            raise Misplaced(f"config key {key!r} must be a number, not {config[key]!r}", "config", key)
     if model_type == "gpt2":
         _need_positive(config, ("vocab_size", "n_embd", "n_layer", "n_head", "n_positions"))
         _heads_divide(config, width="n_embd", heads="n_head", kv=None)
@@ -238,22 +259,25 @@ def check_transformers_config(config: dict[str, Any]) -> None:
 def _need_positive(config: dict[str, Any], keys: tuple[str, ...]) -> None:
     for key in keys:
         if key not in config:
-            raise ValueError(f"config needs the key {key!r}")
+            raise Misplaced(f"config needs the key {key!r}", "config")
         value = config[key]
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-            raise ValueError(f"config key {key!r} must be a positive whole number, not {value!r}")
+            raise Misplaced(
+                f"config key {key!r} must be a positive whole number, not {value!r}", "config", key
+            )
 
 
 def _one_of(config: dict[str, Any], key: str, allowed: tuple[str, ...]) -> None:
     value = config.get(key)
     if value is not None and value not in allowed:
         hint = near_name(str(value), allowed)
-        raise ValueError(f"config key {key!r} cannot be {value!r}; choose {', '.join(allowed)}{hint}")
+        choices = ", ".join(allowed)
+        raise Misplaced(f"config key {key!r} cannot be {value!r}; choose {choices}{hint}", "config", key)
 
 
 def _heads_divide(config: dict[str, Any], *, width: str, heads: str, kv: str | None) -> None:
     if config[width] % config[heads] and "head_dim" not in config:
-        raise ValueError(f"{heads} {config[heads]} does not divide {width} {config[width]}")
+        raise Misplaced(f"{heads} {config[heads]} does not divide {width} {config[width]}", "config", heads)
     groups = config.get(kv) if kv else None
     if groups is not None and (not isinstance(groups, int) or groups <= 0 or config[heads] % groups):
-        raise ValueError(f"{kv} {groups} does not divide {heads} {config[heads]}")
+        raise Misplaced(f"{kv} {groups} does not divide {heads} {config[heads]}", "config", str(kv))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from interp_bench.registry.sources import STRICT, Source
+from interp_bench.registry.sources import STRICT, Misplaced, Source
 
 Modality = Literal["lm", "image"]
 Tier = Literal["quick", "standard", "full"]
@@ -109,25 +109,22 @@ class ModelSpec(BaseModel):
 
     @model_validator(mode="after")
     def _is_possible(self) -> ModelSpec:
-        if (self.kind in _IMAGE_KINDS) != (self.modality == "image"):
-            raise ValueError(f"kind {self.kind!r} is not a kind of {self.modality} model")
-        if (self.source.kind == "timm") != (self.modality == "image"):
-            raise ValueError(f"source {self.source.kind!r} does not give {self.modality} models")
         source = self.source
+        if (self.kind in _IMAGE_KINDS) != (self.modality == "image"):
+            raise Misplaced(f"kind {self.kind!r} is not a kind of {self.modality} model", "kind")
+        if (source.kind == "timm") != (self.modality == "image"):
+            raise Misplaced(f"source {source.kind!r} does not give {self.modality} models", "source")
         if source.kind == "native" and self.kind != "native":
-            raise ValueError(f"a native source gives kind 'native', not {self.kind!r}")
-        if (
-            source.kind in ("transformers", "gguf")
-            and _KIND_OF_TYPE[source.config["model_type"]] != self.kind
-        ):
+            raise Misplaced(f"a native source gives kind 'native', not {self.kind!r}", "kind")
+        if source.kind in ("transformers", "gguf"):
             right = _KIND_OF_TYPE[source.config["model_type"]]
-            raise ValueError(
-                f"model_type {source.config['model_type']!r} gives kind {right!r}, not {self.kind!r}"
-            )
+            if right != self.kind:
+                raise Misplaced(f"its model_type gives kind {right!r}, not {self.kind!r}", "kind")
         least = self.params * _BYTES[self.dtype] / 2**30
         if self.memory_gb < least:
-            raise ValueError(
+            raise Misplaced(
                 f"memory_gb {self.memory_gb:g} is too small: {self.params:,} parameters take "
-                f"{least:.2f} GiB in {self.dtype}"
+                f"{least:.2g} GiB in {self.dtype}",
+                "memory_gb",
             )
         return self

@@ -7,6 +7,7 @@ from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from interp_bench.errors import RegistryError, UnavailableError, near_name
@@ -68,13 +69,19 @@ def _create(source: TimmSource, weights: Path | None) -> nn.Module:
         raise RegistryError(f"timm has no architecture {name!r}{near_name(base, timm.list_models())}")
     arguments: dict[str, Any] = {**source.args, "num_classes": source.num_classes}
     config = timm.get_pretrained_cfg(name)
+    if source.pretrained and config is not None and source.num_classes not in (0, config.num_classes):
+        raise RegistryError(
+            f"the weights of {name!r} have {config.num_classes} classes, not {source.num_classes}"
+        )
     if config is not None and config.fixed_input_size:
         arguments.setdefault("img_size", source.image_size)
     if weights is not None:
-        arguments["pretrained_cfg_overlay"] = {"file": str(weights)}
+        # timm swaps the head for a random one where its own record names another number of classes.
+        classes = {"num_classes": source.num_classes} if source.file is not None else {}
+        arguments["pretrained_cfg_overlay"] = {"file": str(weights), **classes}
     try:
         model: nn.Module = timm.create_model(name, pretrained=weights is not None, **arguments)
-    except (TypeError, AssertionError, RuntimeError, ValueError) as error:
+    except (TypeError, AssertionError, RuntimeError, ValueError, SafetensorError) as error:
         text = " ".join(str(error).split())[:300] or type(error).__name__
         raise RegistryError(f"timm cannot build {name!r} from this row: {text}") from None
     return model

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
@@ -50,16 +51,20 @@ def open_pretrained(name: str, dtype: torch.dtype, revision: str | None = None) 
     where = {"revision": revision} if revision else {}
     try:
         with torch.random.fork_rng(devices=[]), quiet():
-            model = AutoModelForCausalLM.from_pretrained(
+            model, info = AutoModelForCausalLM.from_pretrained(
                 name,
                 dtype=dtype,
                 attn_implementation="eager",
                 use_safetensors=True,
                 local_files_only=True,
+                output_loading_info=True,
                 **where,
             )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UnavailableError(f"cannot open the weights in {name}: {first_line(error)}") from None
+    if info["missing_keys"]:
+        absent = sorted(info["missing_keys"])[0]
+        raise UnavailableError(f"the weights in {name} are incomplete: {absent} is missing")
     return untie(model)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 from interp_bench.errors import UnavailableError
 from interp_bench.registry import availability, load_registry, open_module
-from interp_bench.registry import availability as availability_of
 from interp_bench.registry.availability import machine_memory_gb
 
 REGISTRY = load_registry()
+MODULE = sys.modules[machine_memory_gb.__module__]  # the package exports a function of the same name
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +37,14 @@ def test_weights_to_fetch_say_how(model_id: str) -> None:
 
 
 def test_a_model_larger_than_the_machine_says_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interp_bench.registry.availability.machine_memory_gb", lambda: 8.0)
-    reason = availability_of(REGISTRY.get("llama-random-6.7b"))
+    monkeypatch.setattr(MODULE, "machine_memory_gb", lambda: 8.0)
+    reason = availability(REGISTRY.get("llama-random-6.7b"))
     assert reason is not None
     assert reason.startswith("needs 17.8 GiB of memory; this machine has 8.0")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interp_bench.registry.availability.find_spec", lambda name: None)
+    monkeypatch.setattr(MODULE, "find_spec", lambda name: None)
     assert (
         availability(REGISTRY.get("native-30k"))
         == "the package 'transformer_lens' is not installed; pip install transformer-lens"

@@ -21,7 +21,7 @@ from interp_bench.registry.availability import weights_reason
 from interp_bench.registry.cache import appearing
 
 WIDTH, HIDDEN, VOCABULARY, LAYERS = 32, 64, 12, 1
-RUN = "interp_bench.registry.fetch.subprocess.run"
+RUN = "subprocess.run"
 
 
 def write_gguf(path: Path) -> dict[str, np.ndarray]:
@@ -72,7 +72,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ModelSpec, di
         "kind": "gguf", "package": "tiny-weights", "version": "1.0", "file": "tiny.gguf",
         "sha256": hashlib.sha256((tmp_path / "tiny.gguf").read_bytes()).hexdigest(),
         "config": {
-            "model_type": "llama", "vocab_size": VOCABULARY, "hidden_size": WIDTH, "intermediate_size": HIDDEN,
+            "model_type": "llama", "vocab_size": VOCABULARY, "hidden_size": WIDTH,
+            "intermediate_size": HIDDEN,
             "num_hidden_layers": LAYERS, "num_attention_heads": 2, "num_key_value_heads": 1,
         },
     }  # fmt: skip
@@ -195,9 +196,14 @@ def test_random_weights_need_no_fetching(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     goal = tmp_path / "cache" / "model"
-    with pytest.raises(RuntimeError, match="half way"), appearing(goal) as work:
-        (work / "part").write_text("x")
-        raise RuntimeError("half way")
+
+    def break_half_way() -> None:
+        with appearing(goal) as work:
+            (work / "part").write_text("x")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        break_half_way()
     assert list(goal.parent.iterdir()) == []
     with appearing(goal) as work:
         (work / "whole").write_text("x")
