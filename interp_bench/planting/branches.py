@@ -186,12 +186,16 @@ def middle_branch(model: Model) -> Branch:
     if isinstance(model.anatomy, TransformerAnatomy):
         return _transformer_branch(model.anatomy, len(model.anatomy.blocks) // 3)
     if model.anatomy is None:
-        raise PlantingError(f"model {model.spec.id!r} ({model.spec.kind}) is of no family that features fit into")
+        raise PlantingError(
+            f"model {model.spec.id!r} ({model.spec.kind}) is of no family that features fit into"
+        )
     paths = list(model.anatomy.blocks)
     if model.anatomy.family == "convnext":
         path = paths[len(paths) // 2]
         return _convnext_branch(path, model.anatomy.blocks[path])
-    plain = [i for i, p in enumerate(paths) if i and getattr(model.anatomy.blocks[p], "downsample", None) is None]
+    plain = [
+        i for i, p in enumerate(paths) if i and getattr(model.anatomy.blocks[p], "downsample", None) is None
+    ]
     if not plain:
         raise PlantingError(f"model {model.spec.id!r} has no block whose input keeps its resolution")
     index = min(plain, key=lambda i: abs(i - len(paths) // 2))

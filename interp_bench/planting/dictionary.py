@@ -22,6 +22,7 @@ from interp_bench.planting.unlabelled import draw_images, draw_tokens
 
 _POSITIONS = 32
 _LEAST_FEATURES = 4
+_DEAR = 50_000_000
 _LEAST_VARIANCE = 1e-3
 _STEADY = 0.25
 _CONSTANT = 8.0
@@ -37,7 +38,7 @@ class Dials:
         snr: root mean square of the planted part of the site over that of the host's part.
         p_hi, p_lo: firing rates of the commonest and the rarest feature, Zipf in between.
         correlation: share of each detector that it has in common with its group of features.
-        samples: number of activations.
+        samples: number of activations; 0 means 3000, and 1800 where a forward pass is dear.
     """
 
     ratio: float = 1.0
@@ -46,7 +47,7 @@ class Dials:
     p_hi: float = 0.08
     p_lo: float = 0.01
     correlation: float = 0.2
-    samples: int = 3000
+    samples: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,16 +90,20 @@ def plant_dictionary(model: Model, seed: int, dials: Dials) -> PlantedDictionary
     """
     generator = torch.Generator().manual_seed(seed)
     branch = middle_branch(model)
-    inputs, rows = _samples(model, branch, dials.samples, generator)
+    dear = model.spec.params > _DEAR
+    inputs, rows = _samples(model, branch, dials.samples or (1800 if dear else 3000), generator)
     width = model.width(branch.site)
     n = min(round(dials.ratio * width), dials.max_features, branch.n_units // 2)
     if n < _LEAST_FEATURES:
-        raise PlantingError(f"{branch.site}: room for {n} features only, at least {_LEAST_FEATURES} are needed")
+        raise PlantingError(
+            f"{branch.site}: room for {n} features only, at least {_LEAST_FEATURES} are needed"
+        )
     units = torch.randperm(branch.n_units, generator=generator)[:n]
     branch.silence(units, width)
-    if not branch.affine:
-        add_constant(model, branch, inputs, rows, generator)
     x, host = _read(model, branch, inputs, rows)
+    if not branch.affine and _unsteadiness(x) > _STEADY:
+        add_constant(model, _rms(host), generator)
+        x, host = _read(model, branch, inputs, rows)
     weights, offsets, drive, steady = _detectors(x, branch, n, dials, generator)
     branch.wire(units, weights, offsets, steady)
     directions = F.normalize(torch.randn(n, width, generator=generator, dtype=torch.float64), dim=1)
@@ -138,32 +143,23 @@ def _read(model: Model, branch: Branch, inputs: Tensor, rows: Tensor) -> tuple[T
     return x.double().cpu(), host.flatten(0, 1)[rows].double().cpu()
 
 
-def add_constant(model: Model, branch: Branch, inputs: Tensor, rows: Tensor, generator: Generator) -> None:
-    """Give a language model without biases a steady direction, unless its stream has one already.
+def add_constant(model: Model, size: float, generator: Generator) -> None:
+    """Give a language model without biases a steady direction, for thresholds to be read from.
 
-    Thresholds need something constant. Pretrained streams have a large mean; for a random host the
-    same vector is added to the embedding of every token. A head tied to the embedding then shifts
-    all logits alike, which changes no prediction.
+    Pretrained streams have one, a large mean. For a random host the same random vector is added to
+    the embedding of every token, as long as needed for its share in each dimension. A head tied to
+    the embedding then shifts all logits alike, which changes no prediction.
 
-    Raises:
-        PlantingError: the stream is still not steady enough.
+    Args:
+        model: the language model.
+        size: norm of the centred stream where the constant will be read.
+        generator: source of randomness.
     """
-    x, host = _read(model, branch, inputs, rows)
-    if _spread(x, steady_read(x)) <= _STEADY:
-        return
     table = model.transformer.token_embedding.weight
     assert isinstance(table, Tensor)
     width = table.shape[1]
     direction = F.normalize(torch.randn(width, generator=generator, dtype=torch.float64), dim=0)
-    size = _rms(host) * min(1.5, _CONSTANT / math.sqrt(width))
-    table.data += (size * direction).to(table)
-    x, _ = _read(model, branch, inputs, rows)
-    spread = _spread(x, steady_read(x))
-    if spread > _STEADY:
-        raise PlantingError(
-            f"{branch.reads}: no direction is steady enough for a threshold (relative spread {spread:.2f}, "
-            f"at most {_STEADY})"
-        )
+    table.data += (size * min(1.5, _CONSTANT / math.sqrt(width)) * direction).to(table)
 
 
 def _detectors(
@@ -182,6 +178,11 @@ def _detectors(
     if not branch.affine:
         steady = steady_read(x)
         scale = (x @ steady)[:, None]
+        if not float(scale.std()) <= _STEADY:
+            raise PlantingError(
+                f"{branch.reads}: no direction is steady enough for a threshold "
+                f"(relative spread {float(scale.std()):.2f}, at most {_STEADY})"
+            )
     rates = torch.exp(torch.linspace(math.log(dials.p_hi), math.log(dials.p_lo), n, dtype=torch.float64))
     z = x @ weights.T
     offsets = torch.stack([torch.quantile(z[:, i] / scale[:, 0], 1 - rates[i]) for i in range(n)])
@@ -218,8 +219,9 @@ def steady_read(x: Tensor) -> Tensor:
     return read / (mean @ read)
 
 
-def _spread(x: Tensor, read: Tensor) -> float:
-    return float((x @ read).std())
+def _unsteadiness(x: Tensor) -> float:
+    """Relative spread of the steadiest read."""
+    return float((x @ steady_read(x)).std())
 
 
 def _rms(values: Tensor) -> float:

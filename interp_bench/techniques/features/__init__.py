@@ -1,0 +1,1 @@
+"""Techniques that look for features: directions in unlabelled activations."""
