@@ -187,7 +187,7 @@ def middle_branch(model: Model) -> Branch:
         return _transformer_branch(model.anatomy, len(model.anatomy.blocks) // 3)
     if model.anatomy is None:
         raise PlantingError(
-            f"model {model.spec.id!r} ({model.spec.kind}) is of no family that features fit into"
+            f"model {model.spec.id!r} ({model.spec.kind}) has no branch that features fit into"
         )
     paths = list(model.anatomy.blocks)
     if model.anatomy.family == "convnext":

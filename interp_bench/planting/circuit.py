@@ -22,8 +22,9 @@ class CircuitBounds:
         behaviour: the whole network, at least.
         sufficiency: the circuit alone, every other edge resampled at once, at least.
         necessity: with one edge of the circuit resampled, at most.
-        inertness: with a random half of all other edges resampled at once, at least.
+        inertness: with a random share of all other edges resampled at once, at least.
         random_sets: how many random sets are tried.
+        share: the share of the other edges in each random set.
     """
 
     behaviour: float = 0.95
@@ -31,6 +32,7 @@ class CircuitBounds:
     necessity: float = 0.6
     inertness: float = 0.9
     random_sets: int = 12
+    share: float = 0.1
 
 
 def certify_circuit(
@@ -74,8 +76,8 @@ def certify_circuit(
         checks.append(Check(name=name, value=value, relation="<=", bound=bounds.necessity))
     lowest = 1.0
     for _ in range(bounds.random_sets):
-        half = torch.rand(graph.shape, generator=generator) < 0.5
-        lowest = min(lowest, accuracy(valid & ~planted & half))
-    name = f"inertness[{bounds.random_sets} random halves]"
+        drawn = torch.rand(graph.shape, generator=generator) < bounds.share
+        lowest = min(lowest, accuracy(valid & ~planted & drawn))
+    name = f"inertness[{bounds.random_sets} random sets of {bounds.share:.0%}]"
     checks.append(Check(name=name, value=lowest, relation=">=", bound=bounds.inertness))
     return Certificate(checks=tuple(checks))

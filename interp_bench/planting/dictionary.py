@@ -95,9 +95,7 @@ def plant_dictionary(model: Model, seed: int, dials: Dials) -> PlantedDictionary
     width = model.width(branch.site)
     n = min(round(dials.ratio * width), dials.max_features, branch.n_units // 2)
     if n < _LEAST_FEATURES:
-        raise PlantingError(
-            f"{branch.site}: room for {n} features only, at least {_LEAST_FEATURES} are needed"
-        )
+        raise PlantingError(f"{branch.site}: room for {n} features, at least {_LEAST_FEATURES} are needed")
     units = torch.randperm(branch.n_units, generator=generator)[:n]
     branch.silence(units, width)
     x, host = _read(model, branch, inputs, rows)
@@ -207,7 +205,8 @@ def _whitened(x: Tensor, n: int, correlation: float, generator: Generator) -> Te
     group = torch.randint(len(shared), (n,), generator=generator)
     mixed = math.sqrt(1 - correlation) * F.normalize(drawn, dim=1)
     mixed = mixed + math.sqrt(correlation) * F.normalize(shared, dim=1)[group]
-    return F.normalize(mixed, dim=1) @ whiten.T
+    detectors: Tensor = F.normalize(mixed, dim=1) @ whiten.T
+    return detectors
 
 
 def steady_read(x: Tensor) -> Tensor:
@@ -215,8 +214,9 @@ def steady_read(x: Tensor) -> Tensor:
     mean = x.mean(0)
     covariance = torch.cov(x.T)
     ridge = _LEAST_VARIANCE * float(covariance.diagonal().mean())
-    read = torch.linalg.solve(covariance + ridge * torch.eye(x.shape[1], dtype=x.dtype), mean)
-    return read / (mean @ read)
+    read: Tensor = torch.linalg.solve(covariance + ridge * torch.eye(x.shape[1], dtype=x.dtype), mean)
+    read /= mean @ read
+    return read
 
 
 def _unsteadiness(x: Tensor) -> float:

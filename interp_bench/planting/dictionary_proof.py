@@ -66,7 +66,7 @@ def _probes(planted: PlantedDictionary) -> _Probes:
 
 
 def _cover(loud: Tensor, times: int) -> list[int]:
-    """Choose few rows of ``loud`` (n, k) so that each column is True in ``times`` of them, where it can be."""
+    """Choose few rows of ``loud`` (n, k): each column is True in ``times`` of them, where it can be."""
     missing = loud.sum(0).clamp(max=times)
     free = loud.clone()
     chosen: list[int] = []
@@ -99,12 +99,12 @@ def _joint_checks(model: Model, planted: PlantedDictionary, probes: _Probes) -> 
     both = torch.cat([others, planted.units])
     expected = site.outputs * planted.gains @ planted.directions
     lost = site.run(None) - site.run(_cut(planted.units))
-    lost_without_host = site.run(_cut(others)) - site.run(_cut(both))
+    alone = site.run(_cut(others)) - site.run(_cut(both))
     return [
         Check(name="sufficiency error", value=_error(lost, expected), relation="<=", bound=0.05),
         Check(
             name="dependence on the host",
-            value=_error(lost_without_host, expected),
+            value=_error(alone, expected),
             relation="<=",
             bound=0.05,
         ),
@@ -129,13 +129,14 @@ def _single_checks(model: Model, planted: PlantedDictionary, probes: _Probes) ->
     placed[feature] = along
     elsewhere = lost.clone()
     elsewhere[row, position] = 0
+    spill = elsewhere.norm() / lost.norm().clamp(min=_TINY)
     amplitude = ((mine * directions).sum(1) / codes - 1).abs().max()
     return [
         Check(name="direction", value=float(placed.min()), relation=">=", bound=0.99),
         Check(name="amplitude error", value=float(amplitude), relation="<=", bound=0.05),
         Check(
             name="spill",
-            value=float(elsewhere.norm() / lost.norm().clamp(min=_TINY)),
+            value=float(spill),
             relation="<=",
             bound=0.01,
         ),

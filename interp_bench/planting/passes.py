@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 
 import torch
 from torch import Tensor
@@ -32,11 +33,15 @@ def read_sites(
         batch_size: inputs a pass.
     """
     parts: dict[str, list[Tensor]] = {site: [] for site in sites}
-    for batch in inputs.split(len(inputs) if patches else batch_size):
+    for batch in _batches(inputs, len(inputs) if patches else batch_size):
         cache = _one_pass(model, batch, sites, patches or {})
         for site in sites:
             parts[site].append(cache[site])
     return tuple(torch.cat(parts[site]) for site in sites)
+
+
+def _batches(inputs: Tensor, size: int) -> list[Tensor]:
+    return [inputs[start : start + size] for start in range(0, len(inputs), size)]
 
 
 def _one_pass(
@@ -47,10 +52,11 @@ def _one_pass(
             raise _SeenAll
         return activation
 
-    with torch.no_grad(), model.patch(patches), model.record(*sites) as cache:
-        with model.patch(dict.fromkeys(sites, stop)):
-            try:
-                model(batch)
-            except _SeenAll:
-                pass
+    with torch.no_grad(), ExitStack() as stack:
+        stack.enter_context(model.patch(patches))
+        cache = stack.enter_context(model.record(*sites))
+        # Entered last, so that these hooks run after those that record.
+        stack.enter_context(model.patch(dict.fromkeys(sites, stop)))
+        with suppress(_SeenAll):
+            model(batch)
     return cache

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -23,18 +22,34 @@ class CircuitProblem(Problem):
     Attributes:
         clean: (batch, ...) inputs that show the behaviour.
         corrupted: (batch, ...) inputs of the same shape with another outcome.
-        metric: logits -> (batch,), the logit of the clean outcome minus that of the corrupted one;
-            differentiable.
+        outcomes: (batch, 2) logit indices: the outcome of the clean and of the corrupted input.
     """
 
     clean: Tensor
     corrupted: Tensor
-    metric: Callable[[Tensor], Tensor]
+    outcomes: Tensor
 
     @property
     def graph(self) -> Graph:
         """The edges that are to be scored."""
         return self.model.graph
+
+    def metric(self, logits: Tensor) -> Tensor:
+        """Return (batch,), the logit of the clean outcome minus that of the corrupted one.
+
+        Args:
+            logits: of the model on this problem's inputs; an LM is read at its last position.
+        """
+        final = logits[:, -1] if logits.ndim == 3 else logits
+        clean, corrupted = final.gather(1, self.outcomes).unbind(1)
+        return clean - corrupted
+
+    def first(self, n_pairs: int) -> CircuitProblem:
+        """Return the same problem with the first ``n_pairs`` pairs of inputs only."""
+        n = n_pairs
+        return replace(
+            self, clean=self.clean[:n], corrupted=self.corrupted[:n], outcomes=self.outcomes[:n]
+        )
 
     def source_outputs(self, inputs: Tensor) -> Tensor:
         """Return (n_sources, batch, position, d_model), what every source writes on these inputs."""

@@ -31,14 +31,13 @@ def induction(
     certificate = certify_circuit(
         model, list(plant.edges), clean[n_pairs:], corrupted[n_pairs:], correct, generator
     )
-    mine, other = alphabet[answers[:n_pairs]], alphabet[others[:n_pairs]]
-
-    def metric(logits: Tensor) -> Tensor:
-        final = logits[:, -1]
-        return (final.gather(1, mine[:, None]) - final.gather(1, other[:, None]))[:, 0]
-
+    outcomes = torch.stack([alphabet[answers], alphabet[others]], dim=1)[:n_pairs]
     problem = CircuitProblem(
-        model=model, seed=seed, clean=clean[:n_pairs], corrupted=corrupted[:n_pairs], metric=metric
+        model=model,
+        seed=seed,
+        clean=clean[:n_pairs],
+        corrupted=corrupted[:n_pairs],
+        outcomes=outcomes.to(model.device),
     )
     return Planted(problem=problem, truth=CircuitTruth(edges=plant.edges), certificate=certificate)
 

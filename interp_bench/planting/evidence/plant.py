@@ -10,8 +10,6 @@ from interp_bench.planting.evidence.base import Evidence
 from interp_bench.planting.evidence.cnn import plant_evidence_cnn
 from interp_bench.planting.evidence.transformer import EvidenceDials, plant_evidence_transformer
 
-_PATTERN_ROOM = 4  # a network carries at most one pattern for so many channels of its narrowest part
-
 
 def plant_evidence(
     model: Model,
@@ -19,8 +17,8 @@ def plant_evidence(
     *,
     seed: int,
     decoys: int = 3,
-    host_logit: float | None = None,
     amplitude: float = 0.8,
+    length: int = 24,
 ) -> Evidence:
     """Plant groups of patterns in an LM, a ViT, a ResNet or a ConvNeXt, by weight edit.
 
@@ -29,17 +27,15 @@ def plant_evidence(
         groups: number of patterns in each group.
         seed: decides the plant.
         decoys: things in each input that look like evidence and mean nothing.
-        host_logit: weight of the host's own logits; None means each mechanism's own default.
         amplitude: height of a pattern in pixel units (images).
+        length: tokens of an input (LMs).
 
     Raises:
         PlantingError: the mechanism does not fit into this network.
     """
     if isinstance(model.anatomy, TransformerAnatomy):
-        dials = EvidenceDials(decoys=decoys, amplitude=amplitude)
+        dials = EvidenceDials(decoys=decoys, amplitude=amplitude, length=length)
         return plant_evidence_transformer(model, groups, seed=seed, dials=dials)
     if isinstance(model.anatomy, ConvAnatomy):
-        return plant_evidence_cnn(
-            model, groups, seed=seed, amplitude=amplitude, decoys=decoys
-        )
+        return plant_evidence_cnn(model, groups, seed=seed, amplitude=amplitude, decoys=decoys)
     raise PlantingError(f"no evidence can be planted in a {type(model.module).__name__}")

@@ -1,0 +1,1 @@
+"""Techniques that look for circuits: which edges compute a behaviour."""

@@ -1,0 +1,59 @@
+"""Composition scores: how strongly a node's output weights point into another's input weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interp_bench.model.graph import Destination
+from interp_bench.model.handle import Model
+from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
+
+
+@technique(
+    cites="Elhage et al. 2021, A Mathematical Framework for Transformer Circuits (composition scores)",
+    access="weights",
+    cost="no forward",
+)
+def weight_composition(problem: CircuitProblem) -> EdgeScores:
+    """The norm of the product of output and input weights over the product of their norms."""
+    model = problem.model
+    writes = _unit_grams(_write_weights(model))
+    scores = torch.zeros(problem.graph.shape)
+    for column, destination in enumerate(problem.graph.destinations):
+        reads = _read_weight(model, destination)
+        gram = (reads @ reads.T).flatten()
+        overlap = writes[: destination.n_sources] @ (gram / gram.norm().clamp(min=1e-30))
+        scores[: destination.n_sources, column] = overlap.clamp(min=0).sqrt()
+    return EdgeScores(scores=scores)
+
+
+def _unit_grams(weights: list[Tensor]) -> Tensor:
+    """Return (n_sources, d_model^2): W^T W of each write weight, at unit norm."""
+    grams = torch.stack([(weight.T @ weight).flatten() for weight in weights])
+    return grams / grams.norm(dim=1, keepdim=True).clamp(min=1e-30)
+
+
+def _write_weights(model: Model) -> list[Tensor]:
+    """Return one (n, d_model) weight for each source, in the order of the graph."""
+    anatomy = model.transformer
+    embedding = anatomy.token_embedding.weight
+    assert isinstance(embedding, Tensor)
+    table = embedding.data.float()
+    weights = [table if table.ndim == 2 else table.flatten(1).T]
+    for layer, block in enumerate(anatomy.blocks):
+        weights += [anatomy.out_rows(layer, head).float() for head in range(anatomy.n_heads)]
+        weights.append(block.mlp_out.view().float())
+    return weights
+
+
+def _read_weight(model: Model, destination: Destination) -> Tensor:
+    """Return the (d_model, n) weight that a destination reads the residual stream with."""
+    anatomy = model.transformer
+    if destination.layer is None:
+        return anatomy.head.view().float()
+    if destination.head is None:
+        block = anatomy.blocks[destination.layer]
+        return (block.mlp_gate or block.mlp_in).view().float()
+    return anatomy.projection(destination.layer, destination.letter, destination.head).view().float()
