@@ -1,0 +1,1 @@
+"""Techniques of the attribution track: which parts of the input decided this output?"""

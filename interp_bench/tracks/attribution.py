@@ -1,0 +1,186 @@
+"""Attribution: which parts of the input decided this output? Graded against the planted evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor
+
+from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape
+from interp_bench.tracks.catalogue import CATALOGUE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saliency:
+    """The answer: how much each place of each input mattered.
+
+    Attributes:
+        values: (n, position) for tokens, (n, height, width) for pixels; the larger, the more it
+            spoke for the output. Places are ranked by the value as given: a technique that means
+            magnitudes gives magnitudes.
+    """
+
+    values: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionProblem(Problem):
+    """Inputs, each with one logit to explain.
+
+    Attributes:
+        inputs: tokens (n, position) or pixels (n, 3, height, width).
+        outputs: (n,) index of the logit to explain: of the last position of an LM, or of the classes.
+        reference: an uninformative input beside each of ``inputs``, of the same shape: black
+            images, token sequences without evidence.
+    """
+
+    inputs: Tensor
+    outputs: Tensor
+    reference: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the wanted values: (n, position) or (n, height, width)."""
+        n, *rest = self.inputs.shape
+        return (n, *rest[-2:]) if self.model.modality == "image" else (n, *rest)
+
+    def logit(self, inputs: Tensor, outputs: Tensor | None = None) -> Tensor:
+        """Return the logit to explain, (m,), differentiable where inputs are pixels.
+
+        Args:
+            inputs: m inputs.
+            outputs: (m,) index of the logit; ``self.outputs`` when None.
+        """
+        return self._pick(self.model(inputs), outputs)
+
+    def features(self) -> Tensor:
+        """Return what gradients can be taken of: pixels, or token embeddings (n, position, d_model)."""
+        return self._features(self.inputs)
+
+    def reference_features(self) -> Tensor:
+        """Return the features of the reference inputs."""
+        return self._features(self.reference)
+
+    def feature_logit(self, features: Tensor, outputs: Tensor | None = None) -> Tensor:
+        """Return the logit to explain, (m,), as a differentiable function of features."""
+        if self.model.modality == "image":
+            return self.logit(features, outputs)
+        return self._pick(self.model.from_embeddings(features), outputs)
+
+    @property
+    def feature_axis(self) -> int:
+        """The axis of features that a place of the answer has no share in: colours, or width."""
+        return 1 if self.model.modality == "image" else -1
+
+    def _features(self, inputs: Tensor) -> Tensor:
+        return inputs.clone() if self.model.modality == "image" else self.model.embed(inputs).clone()
+
+    def _pick(self, logits: Tensor, outputs: Tensor | None) -> Tensor:
+        final = logits[:, -1] if logits.ndim == 3 else logits
+        index = self.outputs if outputs is None else outputs
+        return final.gather(1, index.to(final.device)[:, None])[:, 0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionTruth:
+    """The hidden key.
+
+    Attributes:
+        masks: (n, position) or (n, height, width) bool: where the planted evidence stands.
+    """
+
+    masks: Tensor
+
+
+def average_precision(values: Tensor, mask: Tensor) -> float:
+    """Return the average precision of ranking places by value; equal values form one rank.
+
+    All values equal give the share of evidence among the places.
+    """
+    return float(average_precision_score(mask.flatten().numpy(), values.flatten().numpy()))
+
+
+def auroc(values: Tensor, mask: Tensor) -> float:
+    """Return the area under the ROC curve, exact, where equal values count half."""
+    return float(roc_auc_score(mask.flatten().numpy(), values.flatten().numpy()))
+
+
+def pointing_game(values: Tensor, mask: Tensor) -> float:
+    """Return whether the largest value lies on evidence; among equal ones, the share that does."""
+    largest = values == values.max()
+    return float(mask[largest].double().mean())
+
+
+def relevance_mass(values: Tensor, mask: Tensor) -> float:
+    """Return the share of all positive value that lies on evidence; 0 where none is positive."""
+    positive = values.clamp_min(0)
+    total = positive.sum()
+    return float(positive[mask].sum() / total) if total > 0 else 0.0
+
+
+_METRICS = {
+    "average_precision": average_precision,
+    "pointing_game": pointing_game,
+    "relevance_mass": relevance_mass,
+    "auroc": auroc,
+}
+
+
+def _check(problem: AttributionProblem, answer: Saliency) -> None:
+    require_shape(answer.values, problem.shape, "saliency")
+    require_finite(answer.values, "saliency")
+
+
+def _grade(problem: AttributionProblem, truth: AttributionTruth, answer: Saliency) -> Mapping[str, float]:
+    values, masks = answer.values.detach().double().cpu(), truth.masks.cpu()
+    return {
+        name: sum(metric(v, m) for v, m in zip(values, masks, strict=True)) / len(masks)
+        for name, metric in _METRICS.items()
+    }
+
+
+def _true_answer(problem: AttributionProblem, truth: AttributionTruth) -> Saliency:
+    return Saliency(values=truth.masks.to(torch.float32))
+
+
+TRACK: Track[AttributionProblem, AttributionTruth, Saliency] = Track(
+    name="attribution",
+    question="Which parts of the input decided this output?",
+    problem_type=AttributionProblem,
+    truth_type=AttributionTruth,
+    answer_type=Saliency,
+    metrics=(
+        Metric(
+            name="average_precision",
+            direction="higher",
+            best=1.0,
+            floor="the base rate: evidence as a share of all places, about 0.01 to 0.02 of the pixels "
+            "and 0.05 of the tokens (a little more on short inputs)",
+            cites="Saito & Rehmsmeier 2015; scikit-learn average_precision_score",
+        ),
+        Metric(
+            name="pointing_game",
+            direction="higher",
+            best=1.0,
+            floor="the base rate: evidence as a share of all places",
+            cites="Zhang et al. 2018, Top-down neural attention by excitation backprop",
+        ),
+        Metric(
+            name="relevance_mass",
+            direction="higher",
+            best=1.0,
+            floor="the base rate: evidence as a share of all places",
+            cites="Arras et al. 2022, CLEVR-XAI",
+        ),
+        Metric(
+            name="auroc", direction="higher", best=1.0, floor="0.5", cites="Hanley & McNeil 1982"
+        ),
+    ),
+    check=_check,
+    grade=_grade,
+    true_answer=_true_answer,
+)
+CATALOGUE.add_track(TRACK)

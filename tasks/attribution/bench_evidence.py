@@ -1,0 +1,94 @@
+"""One planted pattern in each input decides a logit; find where it stands among decoys and noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interp_bench.errors import PlantingError
+from interp_bench.model.handle import Model
+from interp_bench.planting.evidence.base import Evidence, Stimuli
+from interp_bench.planting.evidence.certify import certify_evidence, read_logits
+from interp_bench.planting.evidence.images import draw_classes
+from interp_bench.planting.evidence.plant import plant_evidence
+from interp_bench.tracks.attribution import AttributionProblem, AttributionTruth
+from interp_bench.tracks.base import Planted
+from interp_bench.tracks.catalogue import Needs, task
+
+_LARGE = 50_000_000  # parameters from which on a quarter of the inputs has to do
+_SPARE = 4  # inputs drawn for each one that is kept, at most
+
+
+@task(version=1, needs=Needs(modalities=("image",), kinds=("resnet", "convnext", "vit")))
+def visual_evidence(
+    model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 12, decoys: int = 3, amplitude: float = 0.8
+) -> Planted[AttributionProblem, AttributionTruth]:
+    """Which pixels are the pattern that made this class win."""
+    plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
+    evidence = plant_evidence(model, (patterns,), seed=plant_seed, decoys=decoys, amplitude=amplitude)
+    shown, outputs = _draw(model, evidence, n_inputs, data_seed)
+    return Planted(
+        problem=AttributionProblem(
+            model=model,
+            seed=own_seed,
+            inputs=shown.inputs,
+            outputs=outputs,
+            reference=torch.zeros_like(shown.inputs),
+        ),
+        truth=AttributionTruth(masks=shown.masks[:, 0]),
+        certificate=certify_evidence(model, evidence, check_seed, n_sites=1),
+    )
+
+
+@task(version=1, needs=Needs(modalities=("lm",)))
+def token_evidence(
+    model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 12, decoys: int = 3, length: int = 16
+) -> Planted[AttributionProblem, AttributionTruth]:
+    """Which token is the marker that made this one the next."""
+    plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
+    evidence = plant_evidence(model, (patterns,), seed=plant_seed, decoys=decoys, length=length)
+    shown, outputs = _draw(model, evidence, n_inputs, data_seed)
+    none = torch.full((len(outputs), 1), -1)
+    generator = torch.Generator().manual_seed(data_seed + 1)
+    return Planted(
+        problem=AttributionProblem(
+            model=model,
+            seed=own_seed,
+            inputs=shown.inputs,
+            outputs=outputs,
+            reference=evidence.sample(none, generator).inputs,
+        ),
+        truth=AttributionTruth(masks=shown.masks[:, 0]),
+        certificate=certify_evidence(model, evidence, check_seed, n_sites=1),
+    )
+
+
+def _seeds(seed: int, n: int) -> list[int]:
+    """Return independent seeds that follow from one."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn: list[int] = torch.randint(2**31 - 1, (n,), generator=generator).tolist()
+    return drawn
+
+
+def _draw(model: Model, evidence: Evidence, count: int, seed: int) -> tuple[Stimuli, Tensor]:
+    """Draw inputs on which the shown pattern wins, and the logit that it raises in each.
+
+    Raises:
+        PlantingError: it wins on too few.
+    """
+    if model.spec.params >= _LARGE:
+        count = max(1, count // 4)
+    generator = torch.Generator().manual_seed(seed)
+    kept: list[tuple[Tensor, Tensor, Tensor]] = []
+    for _ in range(_SPARE):
+        classes = draw_classes(count, evidence.groups, generator)
+        shown = evidence.sample(classes, generator)
+        wins = read_logits(model, evidence, shown.inputs).argmax(1) == classes[:, 0]
+        raised = evidence.outputs.cpu()[classes[:, 0]]
+        kept.append((shown.inputs[wins.to(shown.inputs.device)], shown.masks[wins], raised[wins]))
+        if sum(len(part[2]) for part in kept) >= count:
+            break
+    else:
+        raise PlantingError(f"the shown pattern wins on fewer than one in {_SPARE} inputs")
+    inputs, masks, outputs = (torch.cat(parts)[:count] for parts in zip(*kept, strict=True))
+    return Stimuli(inputs=inputs, masks=masks), outputs.to(inputs.device)
