@@ -97,9 +97,7 @@ _PLUGIN = () if _INSTALLED else ("-p", "interp_bench.plugin")
 
 
 @pytest.fixture
-def project(
-    pytester: pytest.Pytester, fakes: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> Project:
+def project(pytester: pytest.Pytester, fakes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with one file of tasks, and only pretended techniques."""
     assert interp_bench.board.terminal  # kept in sys.modules, where numpy can be imported only once
     monkeypatch.setattr(models, "MODELS", fakes.FakeModels(*fakes.MODELS.specs))
