@@ -103,7 +103,8 @@ def check(problem: FeatureProblem, answer: Dictionary) -> None:
 def cosines(directions: Tensor, truth: Tensor) -> Tensor:
     """Return cosines (n, n_features); a direction of norm zero has cosine 0 with everything."""
     norms = directions.norm(dim=1, keepdim=True)
-    return (directions / norms.clamp(min=torch.finfo(directions.dtype).tiny)) @ truth.T
+    unit: Tensor = directions / norms.clamp(min=torch.finfo(directions.dtype).tiny)
+    return unit @ truth.T
 
 
 def match(similarity: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,7 +132,7 @@ def explained(samples: Tensor, regressors: Tensor) -> float:
 
 
 def within(samples: Tensor, directions: Tensor) -> float:
-    """Return the share of the variance of ``samples`` (n, d) that lies in the span of ``directions`` (k, d)."""
+    """Return the share of the variance of ``samples`` (n, d) within the span of ``directions`` (k, d)."""
     x = samples - samples.mean(0)
     if len(directions) > x.shape[1]:
         directions = torch.linalg.qr(directions)[1]  # the same span in at most d rows
@@ -158,7 +159,7 @@ def grade(problem: FeatureProblem, truth: FeatureTruth, answer: Dictionary) -> M
     return {
         "mcc": float(matched.abs().sum()) / len(true),
         "f1": float(f1.sum()) / len(true),
-        "uniqueness": len(nearest.unique()) / min(len(directions), len(true)),
+        "uniqueness": len(set(nearest.tolist())) / min(len(directions), len(true)),
         "r2": within(x, directions) if codes is None else explained(x, codes),
     }
 

@@ -10,7 +10,7 @@ from interp_bench.tracks.features import Dictionary, FeatureProblem
 
 
 def l1_loss(x: Tensor, codes: Tensor, reconstruction: Tensor, penalty: float) -> Tensor:
-    """Return the reconstruction error plus ``penalty`` times the L1 norm of the codes (Bricken et al. 2023)."""
+    """Return the reconstruction error plus ``penalty`` times the L1 norm of codes (Bricken et al. 2023)."""
     return reconstruction_error(x, reconstruction) + penalty * codes.abs().sum(dim=1).mean()
 
 

@@ -10,7 +10,7 @@ from interp_bench.tracks.features import Dictionary, FeatureProblem
 
 
 def largest(pre_codes: Tensor, k: int) -> Tensor:
-    """Return a copy in which only the k largest entries of each row are kept, and of those the positive ones."""
+    """Return a copy that keeps the k largest entries of each row, and of those the positive ones."""
     values, indices = pre_codes.topk(k, dim=1)
     return pre_codes.new_zeros(pre_codes.shape).scatter(1, indices, values.relu())
 
@@ -40,7 +40,6 @@ def topk_autoencoder(
         budget: multiply-adds that training may take.
         max_steps: most training steps.
     """
-
     k = max(2, round(density * problem.n_features))
 
     def encode(model: Autoencoder, x: Tensor) -> Tensor:
