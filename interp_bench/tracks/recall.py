@@ -62,7 +62,7 @@ class Recall:
     def _sweep(self, model: Model, inputs: Tensor, sites: Sequence[str]) -> dict[str, Tensor]:
         parts: dict[str, list[Tensor]] = {site: [] for site in sites}
         with torch.no_grad(), model.record(*sites) as cache:
-            for batch in inputs.split(32):
+            for batch in torch.split(inputs, 32):
                 model(batch)
                 for site in sites:
                     parts[site].append(pool(cache[site], self._position))

@@ -1,5 +1,6 @@
 """Two planted variables decide logits of their own; find where the labelled one lives, and not the other.
 
+A network too narrow for two variables of ``n_values`` values gets smaller ones.
 In the training data the two variables go together most of the time, so what separates the classes is
 partly the wrong variable. In the held-out pairs that grade the answer they are independent.
 """
@@ -31,12 +32,13 @@ from interp_bench.tracks.recall import Recall
 INTERCHANGE, NOTHING = 0.95, 0.2
 _REPEATS = 3  # held-out inputs of each combination of values
 _PAIRS = 64
+_HOST = 4  # channels that a narrow network keeps for itself
 _LARGE = 50_000_000  # parameters from which on half the training inputs have to do
 
 
 @task(version=1, needs=Needs(modalities=("lm",)))
 def marker_concept(
-    model: Model, seed: int, *, n_values: int = 4, n_train: int = 256, correlation: float = 0.65
+    model: Model, seed: int, *, n_values: int = 4, n_train: int = 256, correlation: float = 0.6
 ) -> Planted[ConceptProblem, ConceptTruth]:
     """Which of a few marker tokens stands in the text, read at its last token."""
     return _plant(model, seed, n_values, n_train, correlation)
@@ -44,7 +46,7 @@ def marker_concept(
 
 @task(version=1, needs=Needs(modalities=("image",), kinds=("resnet", "convnext", "vit")))
 def visual_concept(
-    model: Model, seed: int, *, n_values: int = 4, n_train: int = 256, correlation: float = 0.65
+    model: Model, seed: int, *, n_values: int = 4, n_train: int = 256, correlation: float = 0.6
 ) -> Planted[ConceptProblem, ConceptTruth]:
     """Which of a few patterns stands somewhere in the image, read at the class token or over the map."""
     return _plant(model, seed, n_values, n_train, correlation)
@@ -54,11 +56,13 @@ def _plant(
     model: Model, seed: int, n_values: int, n_train: int, correlation: float
 ) -> Planted[ConceptProblem, ConceptTruth]:
     plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
+    n_values = max(2, min(n_values, (model.width(model.sites[0]) - _HOST) // 2))
     evidence = plant_evidence(model, (n_values, n_values), seed=plant_seed)
     generator = torch.Generator().manual_seed(data_seed)
     if model.spec.params >= _LARGE:
         n_train //= 2
-    truth = _truth(model, evidence, n_values, generator)
+    sites = _undecided(model, evidence)
+    truth = _truth(model, evidence, sites, n_values, generator)
     values = correlated_values(n_train, n_values, correlation, generator)
     problem = ConceptProblem(
         model=model,
@@ -67,12 +71,12 @@ def _plant(
         labels=values[:, 0].to(model.device),
         n_values=n_values,
         outputs=truth.outputs[0],
-        sites=model.sites,
+        sites=sites,
         position=evidence.position,
     )
     checks = certify_evidence(model, evidence, check_seed).checks
     checks += _certify(problem, truth, evidence, generator)
-    problem.features(model.sites[0])  # Part of the question, so no technique pays for it.
+    problem.features(problem.sites[0])  # Part of the question, so no technique pays for it.
     return Planted(problem=problem, truth=truth, certificate=Certificate(checks=checks))
 
 
@@ -100,7 +104,23 @@ def _show(evidence: Evidence, values: Tensor, generator: torch.Generator) -> Ten
     return evidence.sample(values + starts, generator).inputs
 
 
-def _truth(model: Model, evidence: Evidence, n_values: int, generator: torch.Generator) -> ConceptTruth:
+def _undecided(model: Model, evidence: Evidence) -> tuple[str, ...]:
+    """Return the sites from which the logits do not yet follow by the head's own weights.
+
+    A transformer decides in threshold neurons and carries on with other directions, which are rows of
+    its head; the last block of a CNN is read by the head too. Asking there would be trivial.
+    """
+    if evidence.position is None:
+        return model.sites[:-1]
+    carrying = [site for site in model.sites if site in evidence.carriers]
+    first = evidence.carriers[carrying[0]]
+    last = [site for site in carrying if torch.equal(evidence.carriers[site], first)][-1]
+    return model.sites[: model.sites.index(last) + 1]
+
+
+def _truth(
+    model: Model, evidence: Evidence, sites: tuple[str, ...], n_values: int, generator: torch.Generator
+) -> ConceptTruth:
     every = torch.cartesian_prod(torch.arange(n_values), torch.arange(n_values))
     values = every.repeat(_REPEATS, 1)
     inputs = _show(evidence, values, generator)
@@ -108,9 +128,9 @@ def _truth(model: Model, evidence: Evidence, n_values: int, generator: torch.Gen
     differ = (values[:, None] != values[base]).all(2).T
     source = torch.multinomial(differ.float(), 1, generator=generator)[:, 0]
     recall = Recall(evidence.position)
-    recall.remember(model, inputs, model.sites)
+    recall.remember(model, inputs, sites)
     return ConceptTruth(
-        carriers=_spans(model, evidence, 0),
+        carriers=_spans(evidence, 0, sites),
         inputs=inputs,
         values=values,
         base=base,
@@ -120,11 +140,11 @@ def _truth(model: Model, evidence: Evidence, n_values: int, generator: torch.Gen
     )
 
 
-def _spans(model: Model, evidence: Evidence, group: int) -> dict[str, Tensor]:
-    """Return an orthonormal basis of one group's carriers at each site, in order of depth."""
+def _spans(evidence: Evidence, group: int, sites: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return an orthonormal basis of one group's carriers at each of the sites that carry it."""
     return {
         site: orthonormal(evidence.carriers[site][evidence.members(group)])
-        for site in model.sites
+        for site in sites
         if site in evidence.carriers
     }
 
@@ -151,28 +171,22 @@ def _certify(
     guesses = [orthonormal(torch.randn(basis.shape, generator=generator)) for _ in range(3)]
     guessed = sum(accuracy(site, guess) for guess in guesses) / len(guesses)
     checks.append(check(f"random[{site}]", guessed, high=False))
-    other = _spans(problem.model, evidence, 1)[site]
+    other = _spans(evidence, 1, (site,))[site]
     checks.append(check(f"other_variable[{site}]", accuracy(site, other), high=False))
     checks += [
         check(f"uncarried[{site}]", accuracy(site, basis), high=False)
-        for site, basis in _just_outside(problem, truth.carriers).items()
+        for site, basis in _before(problem, truth.carriers).items()
     ]
     return tuple(checks)
 
 
-def _just_outside(problem: ConceptProblem, carriers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the sites next before and after the carrying ones, with the carriers of their neighbour.
+def _before(problem: ConceptProblem, carriers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the site in front of the first carrying one, with the carriers of that one.
 
-    Sites of another width than their neighbour are left out: no subspace corresponds there.
+    Empty where there is none, or one of another width: no subspace corresponds there.
     """
-    depth = {site: index for index, site in enumerate(problem.sites)}
-    names = list(carriers)
-    found = {}
-    for neighbour, step in ((names[0], -1), (names[-1], 1)):
-        index = depth[neighbour] + step
-        if not 0 <= index < len(problem.sites):
-            continue
-        site, basis = problem.sites[index], carriers[neighbour]
-        if problem.model.width(site) == basis.shape[1]:
-            found[site] = basis
-    return found
+    first, basis = next(iter(carriers.items()))
+    index = problem.sites.index(first) - 1
+    if index < 0 or problem.model.width(problem.sites[index]) != basis.shape[1]:
+        return {}
+    return {problem.sites[index]: basis}

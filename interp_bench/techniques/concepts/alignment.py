@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from interp_bench.techniques.concepts.discriminants import probe_directions
 from interp_bench.techniques.concepts.effects import first_order_gain, measure_effects
-from interp_bench.techniques.concepts.means import centred_means
 from interp_bench.tracks.catalogue import technique
-from interp_bench.tracks.concepts import ConceptProblem, Pairs, Subspace, orthonormal
+from interp_bench.tracks.concepts import ConceptProblem, Pairs, Subspace
 
-_BUDGET = 2.5e11
+_BUDGET = 1e11
 """Multiply-adds that training may take; steps follow from it by size, never by the clock."""
 
 
@@ -34,44 +34,35 @@ def _plan(problem: ConceptProblem, steps: int, sites: int) -> _Plan:
     small = work < 1e9
     batch = 32 if small else 16
     affordable = int(_BUDGET / (work * batch))
+    tried = max(1, min(sites, affordable // steps))
     return _Plan(
         batch=batch,
-        steps=max(8, min(steps, affordable // 2)),
-        sites=sites if small else 1,
-        inputs=128 if small else 32,
+        steps=max(8, min(steps, affordable // tried)),
+        sites=tried,
+        inputs=len(problem.inputs) if small else 32,
     )
 
 
 @technique(
-    cites="Geiger et al. 2023 (DAS); start from class means, sites by attribution patching (Nanda 2023)",
+    cites="Geiger et al. 2023 (DAS); start from a probe, sites by attribution patching (Nanda 2023)",
     access="gradients",
     cost="1 forward and 1 backward behind the site per step",
 )
-def das(
-    problem: ConceptProblem, *, steps: int = 60, sites: int = 2, learning_rate: float = 0.3
-) -> Subspace:
+def das(problem: ConceptProblem, *, steps: int = 100, sites: int = 2, learning_rate: float = 0.3) -> Subspace:
     """An orthonormal basis trained so that interchanging it moves the output to the source's value.
 
-    It starts from the differences of class means and spends at most ``steps`` steps at each of the
+    It starts from what a logistic probe reads and spends at most ``steps`` steps at each of the
     ``sites`` where interchanging those should matter most; larger models get fewer of both.
     """
     plan = _plan(problem, steps, sites)
-    starts = {site: _start(problem, site) for site in problem.sites}
+    starts = {site: probe_directions(problem, site) for site in problem.sites}
     effects = measure_effects(problem, min(32, plan.inputs))
     few = problem.pairs(128, n_inputs=len(effects.inputs))
     gain = {site: first_order_gain(effects, few, site, start) for site, start in starts.items()}
     candidates = sorted(problem.sites, key=lambda site: -gain[site])[: plan.sites]
-    pairs = problem.pairs(512, n_inputs=plan.inputs)
+    pairs = problem.pairs(8192, n_inputs=plan.inputs)
     trained = [_train(problem, site, starts[site], pairs, plan, learning_rate) for site in candidates]
     return min(trained, key=lambda result: result[0])[1]
-
-
-def _start(problem: ConceptProblem, site: str) -> Tensor:
-    """Class mean differences, filled up to ``n_values`` rows with random directions."""
-    features = problem.features(site).cpu()
-    means = orthonormal(centred_means(features, problem.labels.cpu(), problem.n_values), problem.n_values - 1)
-    extra = torch.randn(problem.n_values - len(means), features.shape[1], generator=problem.generator())
-    return _rotation(torch.cat([means, extra]))
 
 
 def _train(

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
 from interp_bench.techniques.concepts.site_choice import most_decodable, scaled_features
 from interp_bench.tracks.catalogue import technique
 from interp_bench.tracks.concepts import ConceptProblem, Subspace, orthonormal
 
 
+def probe_directions(problem: ConceptProblem, site: str, c: float = 0.1) -> Tensor:
+    """Return (n_values - 1, width) orthonormal rows that a logistic probe at a site reads.
+
+    The probe is fitted on standardised features and its coefficients are taken back to the scale of
+    the activations.
+    """
+    x = scaled_features(problem, site)
+    spread = x.std(0)
+    spread = np.where(spread > 1e-9, spread, np.inf)
+    probe = LogisticRegression(C=c, max_iter=2000, tol=1e-3).fit(x / spread, problem.labels.cpu().numpy())
+    return orthonormal(torch.from_numpy(np.atleast_2d(probe.coef_) / spread), problem.n_values - 1)
+
+
 @technique(cites="Alain and Bengio 2016; scikit-learn LogisticRegression", cost="a few convex fits per site")
-def logistic_probe(problem: ConceptProblem, *, c: float = 1.0) -> Subspace:
+def logistic_probe(problem: ConceptProblem, *, c: float = 0.1) -> Subspace:
     """Row space of a multinomial logistic probe, at the site where such a probe generalises best."""
-    probe = LogisticRegression(C=c, max_iter=2000, tol=1e-3)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=2000, tol=1e-3))
     site = most_decodable(problem, probe)
-    probe.fit(scaled_features(problem, site), problem.labels.cpu().numpy())
-    return Subspace(site=site, basis=orthonormal(torch.from_numpy(probe.coef_), problem.n_values - 1))
+    return Subspace(site=site, basis=probe_directions(problem, site, c))
 
 
-@technique(cites="Fisher 1936, Ledoit and Wolf 2004; scikit-learn", cost="one generalised eigenproblem")
+@technique(cites="Fisher 1936, Ledoit and Wolf 2004; scikit-learn", cost="a linear system per site")
 def lda(problem: ConceptProblem) -> Subspace:
-    """Discriminant directions under a shrunk within-class covariance, where class means separate best."""
-    site = most_decodable(problem, NearestCentroid())
+    """Discriminant directions under a shrunk within-class covariance, where they classify best."""
+    site = most_decodable(problem, LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"))
     fitted = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
     fitted.fit(scaled_features(problem, site), problem.labels.cpu().numpy())
     directions = torch.from_numpy(fitted.scalings_[:, : problem.n_values - 1]).T

@@ -39,8 +39,16 @@ def most_decodable(problem: ConceptProblem, classifier: Any, *, folds: int = 3) 
     splits = StratifiedKFold(folds, shuffle=True, random_state=problem.seed)
     accuracy = np.array(
         [
-            cross_val_score(clone(classifier), scaled_features(problem, site), labels, cv=splits).mean()
+            cross_val_score(
+                clone(classifier), _varying(scaled_features(problem, site)), labels, cv=splits
+            ).mean()
             for site in problem.sites
         ]
     )
     return problem.sites[int(np.argmax(accuracy >= accuracy.max() - 0.01))]
+
+
+def _varying(x: Array) -> Array:
+    """Drop columns that never change, which no classifier can use and some warn about."""
+    varying = x.std(0) > 1e-9
+    return x[:, varying] if varying.any() else x
