@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 import interp_bench.board.terminal
+import interp_bench.plugin.session
 from interp_bench.harness import discovery, models
 from interp_bench.harness.store import DEFAULT_PATH, Store
 from interp_bench.harness.trial import Trial
@@ -59,8 +60,10 @@ def mine(problem: GuessProblem, *, value: float = {value}) -> Guess:
 class Project:
     """The project, with what tests do to it."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
+        self.monkeypatch = monkeypatch
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         self.path = pytester.path
 
     def write(self, name: str, text: str) -> Path:
@@ -77,10 +80,15 @@ class Project:
 
     def bench(self, *arguments: str) -> pytest.RunResult:
         """Run ``pytest --bench`` in this process."""
-        return self.pytester.runpytest_inprocess(*_PLUGIN, "--bench", *arguments)
+        return self.here("--bench", *arguments)
+
+    def here(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest in this process, without the plugins that this test run has besides."""
+        return self.pytester.runpytest_inprocess(*_ALONE, *arguments)
 
     def apart(self, *arguments: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""
+        self.monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
         return self.pytester.runpytest_subprocess(*_PLUGIN, *arguments)
 
     def stored(self) -> list[Trial]:
@@ -94,15 +102,19 @@ class Project:
 
 _INSTALLED = any(entry.value == "interp_bench.plugin" for entry in entry_points(group="pytest11"))
 _PLUGIN = () if _INSTALLED else ("-p", "interp_bench.plugin")
+# Rewriting the assertions of every plugin anew takes seconds, and nothing here asserts.
+_ALONE = ("-p", "interp_bench.plugin", "-p", "xdist", "--assert=plain")
 
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, fakes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with one file of tasks, and only pretended techniques."""
-    assert interp_bench.board.terminal  # kept in sys.modules, where numpy can be imported only once
+    # Kept in sys.modules, which pytester puts back after each run, where numpy can be only once.
+    assert interp_bench.board.terminal
+    assert interp_bench.plugin.session
     monkeypatch.setattr(models, "MODELS", fakes.FakeModels(*fakes.MODELS.specs))
     monkeypatch.setattr(discovery, "PACKAGES", ())
-    made = Project(pytester)
+    made = Project(pytester, monkeypatch)
     pytester.makeconftest(CONFTEST.replace("models.MODELS = interp_bench_fakes.MODELS", IN_PROCESS))
     made.write("tasks/guessing/bench_numbers.py", TASK)
     return made

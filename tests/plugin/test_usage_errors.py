@@ -160,7 +160,7 @@ def test_a_store_that_cannot_be_used(project: Project, content: bytes) -> None:
     [["--bench-model", "small"], ["--bench-fresh"], ["--bench-tier", "quick"], ["--bench-seeds", "1"]],
 )
 def test_options_without_bench(project: Project, option: list[str]) -> None:
-    result = project.pytester.runpytest_inprocess(*option)
+    result = project.here(*option)
     _refused(result, f"{option[0]} needs --bench")
 
 
