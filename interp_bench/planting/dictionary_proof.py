@@ -32,8 +32,10 @@ def certify_dictionary(model: Model, planted: PlantedDictionary) -> Certificate:
     - ``dependence on the host``: with random host units cut together, the error of sufficiency.
     """
     probes = _probes(planted)
-    checks = [*_firing_checks(planted), *_joint_checks(model, planted, probes)]
-    return Certificate(checks=(*checks, *_single_checks(model, planted, probes)))
+    site = _Runner(model, planted, probes)
+    whole = site.run(None)
+    checks = [*_firing_checks(planted), *_joint_checks(site, planted, whole)]
+    return Certificate(checks=(*checks, *_single_checks(site, planted, probes, whole)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ def _probes(planted: PlantedDictionary) -> _Probes:
     strength = torch.zeros_like(planted.outputs, dtype=torch.float64, device="cpu")
     strength.flatten(0, 1)[planted.rows] = planted.outputs.cpu().double().flatten(0, 1)[planted.rows]
     strength = strength / strength.flatten(0, 1).amax(0).clamp(min=_TINY)
-    chosen = torch.tensor(_cover(strength.amax(1) > 0.5, times=2))
+    chosen = torch.tensor(_cover(strength.amax(1) > 0.25, times=2))
     near = strength[chosen].clamp(min=0).flatten(0, 1)
     place, feature = (torch.as_tensor(index) for index in linear_sum_assignment(near.numpy(), maximize=True))
     loud = near[place, feature] > 0
@@ -89,8 +91,7 @@ def _firing_checks(planted: PlantedDictionary) -> list[Check]:
     ]
 
 
-def _joint_checks(model: Model, planted: PlantedDictionary, probes: _Probes) -> list[Check]:
-    site = _Runner(model, planted, probes)
+def _joint_checks(site: _Runner, planted: PlantedDictionary, whole: Tensor) -> list[Check]:
     host = torch.ones(planted.branch.n_units, dtype=torch.bool)
     host[planted.units] = False
     others = host.nonzero().flatten()
@@ -98,7 +99,7 @@ def _joint_checks(model: Model, planted: PlantedDictionary, probes: _Probes) -> 
     others = others[torch.randperm(len(others), generator=generator)[:_HOST_UNITS]]
     both = torch.cat([others, planted.units])
     expected = site.outputs * planted.gains @ planted.directions
-    lost = site.run(None) - site.run(_cut(planted.units))
+    lost = whole - site.run(_cut(planted.units))
     alone = site.run(_cut(others)) - site.run(_cut(both))
     return [
         Check(name="sufficiency error", value=_error(lost, expected), relation="<=", bound=0.05),
@@ -111,8 +112,7 @@ def _joint_checks(model: Model, planted: PlantedDictionary, probes: _Probes) -> 
     ]
 
 
-def _single_checks(model: Model, planted: PlantedDictionary, probes: _Probes) -> list[Check]:
-    site = _Runner(model, planted, probes)
+def _single_checks(site: _Runner, planted: PlantedDictionary, probes: _Probes, whole: Tensor) -> list[Check]:
     row, position, feature = probes.row, probes.position, probes.feature
 
     def cut_each(hidden: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def _single_checks(model: Model, planted: PlantedDictionary, probes: _Probes) ->
         hidden[row, position, planted.units[feature]] = 0
         return hidden
 
-    lost = site.run(None) - site.run(cut_each)
+    lost = whole - site.run(cut_each)
     mine = lost[row, position]
     directions = planted.directions[feature]
     codes = site.outputs[row, position, feature] * planted.gains[feature]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 import transformers
 
 from interp_bench.errors import PlantingError
+from interp_bench.harness.discovery import load_tasks
 from interp_bench.model.handle import Model
 from interp_bench.model.opening import open_model
 from interp_bench.planting.dictionary import Dials, PlantedDictionary, plant_dictionary, steady_read
@@ -157,11 +159,28 @@ def test_passes_stop_at_the_last_site_and_take_every_hook_off() -> None:
     seen: list[int] = []
     late = model.site("blocks.3.hook_resid_post").module
     handle = late.register_forward_hook(lambda *_: seen.append(1))
-    mid, post = read_sites(
-        model, tokens, ("blocks.1.hook_resid_mid", "blocks.1.hook_resid_post"), batch_size=2
-    )
+    sites = ("blocks.1.hook_resid_mid", "blocks.1.hook_resid_post")
+    mid, post = read_sites(model, tokens, sites, batch_size=2)
     handle.remove()
     assert seen == []
     torch.testing.assert_close(mid, model.activations(tokens, sites[0]))
     torch.testing.assert_close(post, model.activations(tokens, sites[1]))
     assert all(not part._forward_hooks and not part._forward_pre_hooks for part in model.module.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("dictionary", "native-30k"), ("visual_dictionary", "vit-slim-200k")]
+)
+def test_tasks_pose_what_was_planted(name: str, model: str) -> None:
+    path = Path(__file__).parents[2] / "tasks" / "features" / "bench_dictionary.py"
+    tasks = {task.name: task for task in load_tasks(path)}
+    planted = tasks[name].function(host(model), 0, samples=1500)
+    assert planted.certificate.passed
+    assert planted.problem.n_samples == 1500
+    assert planted.problem.seed != tasks[name].function(host(model), 1, samples=1500).problem.seed
+    other = replace(planted.problem, seed=7)
+    assert torch.equal(other.activations(), planted.problem.activations())
+    answer = TRACK.true_answer(planted.problem, planted.truth)
+    assert TRACK.score(planted.problem, planted.truth, answer)["f1"] == pytest.approx(1)
+    assert tasks["dictionary"].needs.unmet_by("image", "vit", 1) is not None
+    assert tasks["visual_dictionary"].needs.unmet_by("lm", "native", 1) is not None
