@@ -48,7 +48,9 @@ def _plan(problem: ConceptProblem, steps: int, sites: int) -> _Plan:
     access="gradients",
     cost="1 forward and 1 backward behind the site per step",
 )
-def das(problem: ConceptProblem, *, steps: int = 100, sites: int = 2, learning_rate: float = 0.3) -> Subspace:
+def das(
+    problem: ConceptProblem, *, steps: int = 100, sites: int = 2, learning_rate: float = 0.05
+) -> Subspace:
     """An orthonormal basis trained so that interchanging it moves the output to the source's value.
 
     It starts from what a logistic probe reads and spends at most ``steps`` steps at each of the
@@ -68,24 +70,33 @@ def das(problem: ConceptProblem, *, steps: int = 100, sites: int = 2, learning_r
 def _train(
     problem: ConceptProblem, site: str, start: Tensor, pairs: Pairs, plan: _Plan, learning_rate: float
 ) -> tuple[float, Subspace]:
-    """Return the mean loss of the last quarter of the steps, and the subspace."""
+    """Return the better of the start and the trained subspace, with its loss on pairs kept apart."""
     device = problem.model.device
     rows = start.to(device).clone().requires_grad_()
     optimiser = torch.optim.Adam([rows], lr=learning_rate / rows.shape[1] ** 0.5)
     decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.1, plan.steps)
     generator = problem.generator()
-    losses = []
+    apart = 2 * plan.batch
     with torch.enable_grad():
         for _ in range(plan.steps):
-            batch = pairs.take(torch.randint(len(pairs.base), (plan.batch,), generator=generator))
-            logits = problem.interchange(batch, Subspace(site=site, basis=_rotation(rows))).float()
-            loss = functional.cross_entropy(logits, batch.source_labels.to(device))
+            drawn = torch.randint(apart, len(pairs.base), (plan.batch,), generator=generator)
+            loss = _loss(problem, pairs.take(drawn), Subspace(site=site, basis=_rotation(rows)))
             (rows.grad,) = torch.autograd.grad(loss, [rows])
             optimiser.step()
             decay.step()
-            losses.append(float(loss.detach()))
-    last = losses[-max(1, len(losses) // 4) :]
-    return sum(last) / len(last), Subspace(site=site, basis=_rotation(rows.detach()).contiguous())
+    kept = pairs.take(torch.arange(apart))
+    ends = [
+        Subspace(site=site, basis=_rotation(end).contiguous()) for end in (start.to(device), rows.detach())
+    ]
+    with torch.no_grad():
+        losses = [float(_loss(problem, kept, end)) for end in ends]
+    return min(zip(losses, ends, strict=True), key=lambda result: result[0])
+
+
+def _loss(problem: ConceptProblem, pairs: Pairs, subspace: Subspace) -> Tensor:
+    """Cross-entropy of the interchanged logits with the source's labels."""
+    logits = problem.interchange(pairs, subspace).float()
+    return functional.cross_entropy(logits, pairs.source_labels.to(logits.device))
 
 
 def _rotation(rows: Tensor) -> Tensor:
