@@ -175,9 +175,7 @@ TRACK: Track[AttributionProblem, AttributionTruth, Saliency] = Track(
             floor="the base rate: evidence as a share of all places",
             cites="Arras et al. 2022, CLEVR-XAI",
         ),
-        Metric(
-            name="auroc", direction="higher", best=1.0, floor="0.5", cites="Hanley & McNeil 1982"
-        ),
+        Metric(name="auroc", direction="higher", best=1.0, floor="0.5", cites="Hanley & McNeil 1982"),
     ),
     check=_check,
     grade=_grade,

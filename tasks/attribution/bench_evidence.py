@@ -1,4 +1,4 @@
-"""One planted pattern in each input decides a logit; find where it stands among decoys and noise."""
+"""A planted pattern in each input decides a logit; find where it stands among decoys and noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from interp_bench.tracks.attribution import AttributionProblem, AttributionTruth
 from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import Needs, task
 
-_LARGE = 50_000_000  # parameters from which on a quarter of the inputs has to do
+_LARGE = 50_000_000  # parameters from which on a third of the inputs has to do
 _SPARE = 4  # inputs drawn for each one that is kept, at most
 
 
@@ -42,11 +42,20 @@ def visual_evidence(
 
 @task(version=1, needs=Needs(modalities=("lm",)))
 def token_evidence(
-    model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 12, decoys: int = 3, length: int = 16
+    model: Model,
+    seed: int,
+    *,
+    patterns: int = 8,
+    n_inputs: int = 12,
+    decoys: int = 3,
+    length: int = 16,
+    copies: int = 2,
 ) -> Planted[AttributionProblem, AttributionTruth]:
-    """Which token is the marker that made this one the next."""
+    """Which tokens are the markers that decided the next one; two tell the same, so either would do."""
     plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
-    evidence = plant_evidence(model, (patterns,), seed=plant_seed, decoys=decoys, length=length)
+    evidence = plant_evidence(
+        model, (patterns,), seed=plant_seed, decoys=decoys, length=length, copies=copies
+    )
     shown, outputs = _draw(model, evidence, n_inputs, data_seed)
     none = torch.full((len(outputs), 1), -1)
     generator = torch.Generator().manual_seed(data_seed + 1)
@@ -77,7 +86,7 @@ def _draw(model: Model, evidence: Evidence, count: int, seed: int) -> tuple[Stim
         PlantingError: it wins on too few.
     """
     if model.spec.params >= _LARGE:
-        count = max(1, count // 4)
+        count = max(1, count // 3)
     generator = torch.Generator().manual_seed(seed)
     kept: list[tuple[Tensor, Tensor, Tensor]] = []
     for _ in range(_SPARE):

@@ -19,6 +19,7 @@ def plant_evidence(
     decoys: int = 3,
     amplitude: float = 0.8,
     length: int = 24,
+    copies: int = 1,
 ) -> Evidence:
     """Plant groups of patterns in an LM, a ViT, a ResNet or a ConvNeXt, by weight edit.
 
@@ -29,12 +30,13 @@ def plant_evidence(
         decoys: things in each input that look like evidence and mean nothing.
         amplitude: height of a pattern in pixel units (images).
         length: tokens of an input (LMs).
+        copies: markers of each pattern in an input (LMs).
 
     Raises:
         PlantingError: the mechanism does not fit into this network.
     """
     if isinstance(model.anatomy, TransformerAnatomy):
-        dials = EvidenceDials(decoys=decoys, amplitude=amplitude, length=length)
+        dials = EvidenceDials(decoys=decoys, amplitude=amplitude, length=length, copies=copies)
         return plant_evidence_transformer(model, groups, seed=seed, dials=dials)
     if isinstance(model.anatomy, ConvAnatomy):
         return plant_evidence_cnn(model, groups, seed=seed, amplitude=amplitude, decoys=decoys)
