@@ -27,7 +27,7 @@ def certify_dictionary(model: Model, planted: PlantedDictionary) -> Certificate:
     - ``sufficiency error``: with all units cut, the site loses exactly codes times directions.
     - ``direction``: with one unit cut at one position, the least |cosine| of what the site loses
       there with the unit's direction, over all features; nothing of the host's old direction is left.
-    - ``amplitude error``: of that loss against the unit's code, the worst feature.
+    - ``amplitude error``: of that loss against the unit's code, root mean square over features.
     - ``spill``: the share of the loss at positions where nothing was cut.
     - ``dependence on the host``: with random host units cut together, the error of sufficiency.
     """
@@ -130,7 +130,7 @@ def _single_checks(site: _Runner, planted: PlantedDictionary, probes: _Probes, w
     elsewhere = lost.clone()
     elsewhere[row, position] = 0
     spill = elsewhere.norm() / lost.norm().clamp(min=_TINY)
-    amplitude = ((mine * directions).sum(1) / codes - 1).abs().max()
+    amplitude = ((mine * directions).sum(1) / codes - 1).square().mean().sqrt()
     return [
         Check(name="direction", value=float(placed.min()), relation=">=", bound=0.99),
         Check(name="amplitude error", value=float(amplitude), relation="<=", bound=0.05),
