@@ -16,6 +16,7 @@ from interp_bench.planting.dictionary import PlantedDictionary
 from interp_bench.planting.passes import read_sites
 
 _HOST_UNITS = 32
+_LOUD = 0.25
 _TINY = 1e-12
 
 
@@ -58,10 +59,18 @@ def _probes(planted: PlantedDictionary) -> _Probes:
     strength = torch.zeros_like(planted.outputs, dtype=torch.float64, device="cpu")
     strength.flatten(0, 1)[planted.rows] = planted.outputs.cpu().double().flatten(0, 1)[planted.rows]
     strength = strength / strength.flatten(0, 1).amax(0).clamp(min=_TINY)
-    chosen = torch.tensor(_cover(strength.amax(1) > 0.25, times=2))
+    for times in (2, 4, 8):
+        found = _place(strength, torch.tensor(_cover(strength.amax(1) > _LOUD, times)))
+        if len(found.feature) == len(planted.units):
+            break
+    return found
+
+
+def _place(strength: Tensor, chosen: Tensor) -> _Probes:
+    """Give each feature a place of its own where it is loud, as far as there are enough of them."""
     near = strength[chosen].clamp(min=0).flatten(0, 1)
     place, feature = (torch.as_tensor(index) for index in linear_sum_assignment(near.numpy(), maximize=True))
-    loud = near[place, feature] > 0
+    loud = near[place, feature] > _LOUD / 2
     place, feature = place[loud], feature[loud]
     length = strength.shape[1]
     return _Probes(inputs=chosen, row=place // length, position=place % length, feature=feature)
