@@ -235,18 +235,22 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 def _create(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Another process may have made the tables since the header was read.
-        if _number(connection, "application_id") == APPLICATION_ID:
-            return
+        owner = _number(connection, "application_id")
         entries = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if entries or _number(connection, "application_id"):
-            raise StoreError(f"{path} is a database of another program, not a store of trials; {_WAY_OUT}")
-        for statement in filter(str.strip, _LAYOUT.split(";")):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    finally:
-        connection.execute("COMMIT")
+        # Another process may have made the tables since the header was read.
+        if owner != APPLICATION_ID:
+            if owner or entries:
+                raise StoreError(
+                    f"{path} is a database of another program, not a store of trials; {_WAY_OUT}"
+                )
+            for statement in filter(str.strip, _LAYOUT.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:
