@@ -14,9 +14,9 @@ from interp_bench.planting.codes import spread_codes
 from interp_bench.planting.heads import Head, Match, Offset, implant_head
 from interp_bench.planting.positions import position_codes
 from interp_bench.planting.stream import Read, Stream
-from interp_bench.planting.tokens import quiet_tokens
+from interp_bench.planting.tokens import N_PREFIX, quiet_tokens
 
-_START = slice(1, None)
+_START = slice(N_PREFIX, None)
 _LAST = slice(-1, None)
 
 
@@ -43,25 +43,25 @@ class Induction:
 
     Attributes:
         edges: the planted edges.
-        start: the token that stands first in every input.
+        prefix: the tokens that stand in front of every input.
         alphabet: (n,) tokens that inputs are made of.
     """
 
     edges: tuple[Edge, ...]
-    start: Tensor
+    prefix: Tensor
     alphabet: Tensor
 
     def sample(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Draw inputs ``start x1 .. xn xj`` and their answers ``x(j+1)``.
+        """Draw inputs ``prefix x1 .. xn xj`` and their answers ``x(j+1)``.
 
         Returns:
-            Tokens (count, n + 2) and the index of the answer in the alphabet (count,).
+            Tokens (count, n_prefix + n + 1) and the index of the answer in the alphabet (count,).
         """
         n = len(self.alphabet)
         order = torch.rand(count, n, generator=generator).argsort(1)
         chosen = torch.randint(n - 1, (count, 1), generator=generator)
         rows = torch.cat([order, order.gather(1, chosen)], dim=1)
-        tokens = torch.cat([self.start.expand(count, 1), self.alphabet[rows]], dim=1)
+        tokens = torch.cat([self.prefix.expand(count, -1), self.alphabet[rows]], dim=1)
         return tokens, order.gather(1, chosen + 1)[:, 0]
 
 
@@ -104,23 +104,23 @@ class _Plan:
 
     def plant(self) -> Induction:
         # n + 1 codes in n dimensions can stand further apart than orthogonal ones.
-        tokens = quiet_tokens(self.model, self.width + 2, self.generator, length=12)
-        start, alphabet = tokens[:1], tokens[1:]
+        tokens = quiet_tokens(self.model, N_PREFIX + self.width + 1, self.generator)
+        prefix, alphabet = tokens[:N_PREFIX], tokens[N_PREFIX:]
         codes = spread_codes(len(alphabet), self.width, self.generator)
         overlap = float((codes @ codes.T - 2 * torch.eye(len(codes))).max())
-        self.places(start, alphabet)
-        stream = self.stream(start, alphabet)
+        self.places()
+        stream = self.stream(prefix, alphabet)
         stream.embed_everywhere("one")
         stream.embed("token", alphabet, codes)
-        self.previous_token_head(stream, len(alphabet) + 2)
+        self.previous_token_head(stream, len(alphabet) + N_PREFIX + 1)
         self.induction_head(stream, overlap)
-        induction = Induction(edges=self.edges(), start=start, alphabet=alphabet)
+        induction = Induction(edges=self.edges(), prefix=prefix, alphabet=alphabet)
         spread = float(self.model.logits(stream.calibration)[:, -1, alphabet].std(dim=-1).mean())
         gain = self.dials.logit_gain * max(1.0, spread) / (1 - max(0.0, overlap))
         stream.read_out(Read("out", positions=_LAST), alphabet, codes, gain)
         return induction
 
-    def places(self, start: Tensor, alphabet: Tensor) -> None:
+    def places(self) -> None:
         """Choose a layer and a head for each part."""
         a = self.anatomy
         depth = len(a.blocks)
@@ -132,12 +132,12 @@ class _Plan:
         self.layer2 = draw(self.layer1 + 1, max(self.layer1 + 1, 3 * depth // 4))
         self.head1, self.head2 = draw(0, a.n_heads - 1), draw(0, a.n_heads - 1)
 
-    def stream(self, start: Tensor, alphabet: Tensor) -> Stream:
+    def stream(self, prefix: Tensor, alphabet: Tensor) -> Stream:
         """Reserve the slots; calibrate on inputs like those of the task."""
         slots = {"token": self.width, "previous": self.width, "out": self.width, "one": 1}
         if self.learned:
             slots["position"] = self.d_position
-        shown = Induction(edges=(), start=start, alphabet=alphabet).sample(8, self.generator)[0]
+        shown = Induction(edges=(), prefix=prefix, alphabet=alphabet).sample(8, self.generator)[0]
         inputs = shown.to(self.model.device)
         return Stream(
             self.model, slots, inputs, self.generator, rho=self.dials.rho, positions=_START

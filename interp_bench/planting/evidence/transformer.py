@@ -21,7 +21,7 @@ from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.heads import Head, Match, implant_head
 from interp_bench.planting.neurons import Neuron, implant_neurons
 from interp_bench.planting.stream import Positions, Read, Stream
-from interp_bench.planting.tokens import quiet_tokens
+from interp_bench.planting.tokens import N_PREFIX, quiet_tokens
 
 
 # Noise in patches excites detectors up to 0.2; nothing but evidence reaches the deciding neurons.
@@ -173,7 +173,7 @@ class _Language(_Plant):
             shown.inputs,
             self.generator,
             rho=self.dials.rho,
-            positions=slice(1, None),
+            positions=slice(N_PREFIX, None),
         )
         self._embed(stream, alphabet)
         first = _pick(depth // 4, (depth - 1) // 2, self.generator)
@@ -192,15 +192,16 @@ class _Language(_Plant):
 
     def _alphabet(self) -> _Alphabet:
         n = sum(self.groups)
-        order = quiet_tokens(self.model, 5 * n + 40, self.generator, length=self.dials.length)
+        tokens = quiet_tokens(self.model, 5 * n + 40, self.generator, length=self.dials.length)
+        prefix, order = tokens[:N_PREFIX], tokens[N_PREFIX:]
         if len(order) < 6 * n:
             raise PlantingError(f"{n} patterns need {6 * n} usable tokens, the vocabulary has {len(order)}")
         return _Alphabet(
-            start=order[0],
-            markers=order[1 : 2 * n + 1].view(n, 2),
-            outputs=order[2 * n + 1 : 3 * n + 1],
-            decoys=order[3 * n + 1 : 4 * n + 1],
-            fillers=order[4 * n + 1 :],
+            prefix=prefix,
+            markers=order[: 2 * n].view(n, 2),
+            outputs=order[2 * n : 3 * n],
+            decoys=order[3 * n : 4 * n],
+            fillers=order[4 * n :],
         )
 
     def _embed(self, stream: Stream, alphabet: _Alphabet) -> None:
@@ -217,10 +218,10 @@ class _Language(_Plant):
 class _Alphabet:
     """Disjoint token sets: markers (n_patterns, 2 spellings), outputs, decoys and fillers.
 
-    ``start`` stands first in every input and nowhere else: pretrained LMs treat it as a sink.
+    ``prefix`` stands in front of every input and nowhere else.
     """
 
-    start: Tensor
+    prefix: Tensor
     markers: Tensor
     outputs: Tensor
     decoys: Tensor
@@ -235,9 +236,9 @@ class _Alphabet:
         def sample(classes: Tensor, generator: torch.Generator) -> Stimuli:
             n, k = classes.shape
             tokens = draw(self.fillers, (n, dials.length), generator)
-            tokens[:, 0] = self.start
+            tokens[:, :N_PREFIX] = self.prefix
             masks = torch.zeros(n, k, dials.length, dtype=torch.bool)
-            places = torch.rand(n, dials.length - 2, generator=generator).argsort(1) + 1
+            places = torch.rand(n, dials.length - N_PREFIX - 1, generator=generator).argsort(1) + N_PREFIX
             rows = torch.arange(n)
             for slot in range(k * dials.copies):
                 column, group = places[:, slot], slot // dials.copies
