@@ -1,6 +1,5 @@
 """Two planted variables decide logits of their own; find where the labelled one lives, and not the other.
 
-A network too narrow for two variables of ``n_values`` values gets smaller ones.
 In the training data the two variables go together most of the time, so what separates the classes is
 partly the wrong variable. In the held-out pairs that grade the answer they are independent.
 """
@@ -8,6 +7,7 @@ partly the wrong variable. In the held-out pairs that grade the answer they are 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,18 +30,46 @@ from interp_bench.tracks.concepts import (
 from interp_bench.tracks.recall import Recall
 
 INTERCHANGE, NOTHING = 0.95, 0.2
-_REPEATS = 3  # held-out inputs of each combination of values
-_PAIRS = 64
-_HOST = 4  # channels that a narrow network keeps for itself
-_LARGE = 50_000_000  # parameters from which on half the training inputs have to do
+_LARGE = 50_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Size:
+    """How much is shown and measured; half as much in models of more than 50 million parameters.
+
+    Attributes:
+        train: training inputs.
+        repeats: held-out inputs of each combination of values.
+        pairs: held-out pairs.
+        certified: inputs of each check of the plant.
+        sites: carrying sites that the certificate interchanges, spread evenly.
+    """
+
+    train: int
+    repeats: int
+    pairs: int
+    certified: int
+    sites: int
+
+    @classmethod
+    def of(cls, model: Model, n_train: int) -> _Size:
+        if model.spec.params < _LARGE:
+            return cls(train=n_train, repeats=3, pairs=64, certified=48, sites=99)
+        return cls(train=n_train // 2, repeats=2, pairs=32, certified=24, sites=3)
 
 
 @task(version=1, needs=Needs(modalities=("lm",)))
 def marker_concept(
-    model: Model, seed: int, *, n_values: int = 4, n_train: int = 256, correlation: float = 0.6
+    model: Model,
+    seed: int,
+    *,
+    n_values: int = 4,
+    n_train: int = 256,
+    correlation: float = 0.6,
+    length: int = 16,
 ) -> Planted[ConceptProblem, ConceptTruth]:
     """Which of a few marker tokens stands in the text, read at its last token."""
-    return _plant(model, seed, n_values, n_train, correlation)
+    return _plant(model, seed, n_values, _Size.of(model, n_train), correlation, length=length)
 
 
 @task(version=1, needs=Needs(modalities=("image",), kinds=("resnet", "convnext", "vit")))
@@ -49,21 +77,18 @@ def visual_concept(
     model: Model, seed: int, *, n_values: int = 4, n_train: int = 256, correlation: float = 0.6
 ) -> Planted[ConceptProblem, ConceptTruth]:
     """Which of a few patterns stands somewhere in the image, read at the class token or over the map."""
-    return _plant(model, seed, n_values, n_train, correlation)
+    return _plant(model, seed, n_values, _Size.of(model, n_train), correlation)
 
 
 def _plant(
-    model: Model, seed: int, n_values: int, n_train: int, correlation: float
+    model: Model, seed: int, n_values: int, size: _Size, correlation: float, **dials: int
 ) -> Planted[ConceptProblem, ConceptTruth]:
     plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
-    n_values = max(2, min(n_values, (model.width(model.sites[0]) - _HOST) // 2))
-    evidence = plant_evidence(model, (n_values, n_values), seed=plant_seed)
+    evidence = plant_evidence(model, (n_values, n_values), seed=plant_seed, **dials)
     generator = torch.Generator().manual_seed(data_seed)
-    if model.spec.params >= _LARGE:
-        n_train //= 2
     sites = _undecided(model, evidence)
-    truth = _truth(model, evidence, sites, n_values, generator)
-    values = correlated_values(n_train, n_values, correlation, generator)
+    truth = _truth(model, evidence, sites, n_values, size, generator)
+    values = correlated_values(size.train, n_values, correlation, generator)
     problem = ConceptProblem(
         model=model,
         seed=own_seed,
@@ -74,8 +99,8 @@ def _plant(
         sites=sites,
         position=evidence.position,
     )
-    checks = certify_evidence(model, evidence, check_seed).checks
-    checks += _certify(problem, truth, evidence, generator)
+    checks = certify_evidence(model, evidence, check_seed, n_inputs=size.certified, n_sites=1).checks
+    checks += _certify(problem, truth, evidence, size, generator)
     problem.features(problem.sites[0])  # Part of the question, so no technique pays for it.
     return Planted(problem=problem, truth=truth, certificate=Certificate(checks=checks))
 
@@ -119,12 +144,17 @@ def _undecided(model: Model, evidence: Evidence) -> tuple[str, ...]:
 
 
 def _truth(
-    model: Model, evidence: Evidence, sites: tuple[str, ...], n_values: int, generator: torch.Generator
+    model: Model,
+    evidence: Evidence,
+    sites: tuple[str, ...],
+    n_values: int,
+    size: _Size,
+    generator: torch.Generator,
 ) -> ConceptTruth:
     every = torch.cartesian_prod(torch.arange(n_values), torch.arange(n_values))
-    values = every.repeat(_REPEATS, 1)
+    values = every.repeat(size.repeats, 1)
     inputs = _show(evidence, values, generator)
-    base = torch.randint(len(values), (_PAIRS,), generator=generator)
+    base = torch.randint(len(values), (size.pairs,), generator=generator)
     differ = (values[:, None] != values[base]).all(2).T
     source = torch.multinomial(differ.float(), 1, generator=generator)[:, 0]
     recall = Recall(evidence.position)
@@ -150,7 +180,11 @@ def _spans(evidence: Evidence, group: int, sites: tuple[str, ...]) -> dict[str, 
 
 
 def _certify(
-    problem: ConceptProblem, truth: ConceptTruth, evidence: Evidence, generator: torch.Generator
+    problem: ConceptProblem,
+    truth: ConceptTruth,
+    evidence: Evidence,
+    size: _Size,
+    generator: torch.Generator,
 ) -> tuple[Check, ...]:
     """Check that the variable's own subspace, and nothing near it, passes the interchange."""
 
@@ -163,8 +197,14 @@ def _certify(
             name=name, value=value, relation=">=" if high else "<=", bound=INTERCHANGE if high else NOTHING
         )
 
+    names = list(truth.carriers)
+    spread = {
+        names[round(i)] for i in torch.linspace(0, len(names) - 1, min(size.sites, len(names))).tolist()
+    }
     checks = [
-        check(f"own[{site}]", accuracy(site, basis), high=True) for site, basis in truth.carriers.items()
+        check(f"own[{site}]", accuracy(site, basis), high=True)
+        for site, basis in truth.carriers.items()
+        if site in spread
     ]
     site = middle_site(truth.carriers)
     basis = truth.carriers[site]

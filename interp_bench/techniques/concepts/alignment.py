@@ -19,12 +19,19 @@ _BUDGET = 1e11
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """How long to train: batch size, steps per site, sites, and inputs that pairs are drawn from."""
+    """How long to train.
+
+    Attributes:
+        batch, steps, sites: pairs a step, steps a site, and sites.
+        inputs: inputs that pairs are drawn from.
+        screened: inputs that sites are chosen by.
+    """
 
     batch: int
     steps: int
     sites: int
     inputs: int
+    screened: int
 
 
 def _plan(problem: ConceptProblem, steps: int, sites: int) -> _Plan:
@@ -40,6 +47,7 @@ def _plan(problem: ConceptProblem, steps: int, sites: int) -> _Plan:
         steps=max(8, min(steps, affordable // tried)),
         sites=tried,
         inputs=len(problem.inputs) if small else 32,
+        screened=32 if small else 8,
     )
 
 
@@ -58,7 +66,7 @@ def das(
     """
     plan = _plan(problem, steps, sites)
     starts = {site: probe_directions(problem, site) for site in problem.sites}
-    effects = measure_effects(problem, min(32, plan.inputs))
+    effects = measure_effects(problem, plan.screened)
     few = problem.pairs(128, n_inputs=len(effects.inputs))
     gain = {site: first_order_gain(effects, few, site, start) for site, start in starts.items()}
     candidates = sorted(problem.sites, key=lambda site: -gain[site])[: plan.sites]
