@@ -24,7 +24,8 @@ def attention_rollout(problem: AttributionProblem) -> Saliency:
         model(problem.inputs)
     rollout: Tensor | None = None
     for layer in layers:
-        pattern = _pattern(*(cache[f"blocks.{layer}.attn.hook_{letter}"] for letter in "qk"), model.n_heads)
+        query, key = (cache[f"blocks.{layer}.attn.hook_{letter}"] for letter in "qk")
+        pattern = _pattern(query, key, model.n_heads)
         mixed = (pattern + torch.eye(pattern.shape[-1], device=pattern.device)) / 2
         rollout = mixed if rollout is None else mixed @ rollout
     assert rollout is not None
@@ -33,9 +34,12 @@ def attention_rollout(problem: AttributionProblem) -> Saliency:
 
 def _pattern(query: Tensor, key: Tensor, n_heads: int) -> Tensor:
     """Return the attention pattern (n, position, position), averaged over heads."""
-    query, key = (side.float().unflatten(-1, (n_heads, -1)).transpose(1, 2) for side in (query, key))
-    scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-    return scores.softmax(-1).mean(1)
+    n, position, width = query.shape
+    query, key = (
+        side.float().view(n, position, n_heads, width // n_heads).transpose(1, 2) for side in (query, key)
+    )
+    scores = query @ key.transpose(-1, -2) / (width // n_heads) ** 0.5
+    return torch.softmax(scores, dim=-1).mean(1)
 
 
 def _to_pixels(tokens: Tensor, problem: AttributionProblem) -> Tensor:

@@ -56,4 +56,4 @@ def _deepest_wide(problem: AttributionProblem) -> str:
     with torch.no_grad(), model.record(*model.sites) as cache:
         model(problem.inputs[:1])
     wide = [site for site in model.sites if math.isqrt(cache[site].shape[1]) >= _LEAST_SIDE]
-    return (wide or list(model.sites))[-1] if wide else model.sites[0]
+    return wide[-1] if wide else model.sites[0]

@@ -71,7 +71,7 @@ def smooth_grad(problem: AttributionProblem, *, n_samples: int = 8, noise: float
     """Gradient averaged over noisy copies (noise as a share of the range of the input), its magnitude."""
     features = problem.features()
     spread = float(noise * (features.max() - features.min()))
-    with seeded(problem.seed):
+    with _seeded(problem):
         gradients = NoiseTunnel(CaptumSaliency(problem.feature_logit)).attribute(
             _leaf(features),
             nt_type="smoothgrad",
@@ -92,12 +92,13 @@ def _magnitude(problem: AttributionProblem, gradients: Tensor) -> Tensor:
     gradients = gradients.detach()
     if problem.model.modality == "image":
         return gradients.abs().amax(problem.feature_axis)
-    return gradients.norm(dim=problem.feature_axis)
+    return gradients.square().sum(problem.feature_axis).sqrt()
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def _seeded(problem: AttributionProblem) -> Iterator[None]:
     """Seed torch's global generator, which captum draws from, and restore it afterwards."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    device = problem.inputs.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(problem.seed)
         yield
