@@ -95,7 +95,7 @@ class Plan:
         fresh = self.to_run(cells)
         stored = sum(self.is_stored(cell) for cell in cells)
         count = len({cell.spec.id for cell in cells})
-        parts = [f"{len(cells)} trials on {count} models", f"{stored} stored already"]
+        parts = [f"{len(cells)} trials on {count} model{'s' * (count != 1)}", f"{stored} stored already"]
         if len(cells) > stored + len(fresh):
             parts.append(f"{len(cells) - stored - len(fresh)} skipped as their model is not here")
         estimate = timings.of(fresh, workers)
@@ -129,22 +129,9 @@ def make_plan(
     Raises:
         InterpBenchError: anything that the user has to mend, in one line.
     """
-    from interp_bench.tracks.catalogue import CATALOGUE
-
     check_device(options.device)
-    load_installed()
-    tasks = [task for file in task_files(places) for task in load_tasks(file)]
-    techniques, floors = select_techniques(options.techniques, CATALOGUE, root=options.here)
-    grid = Grid(
-        techniques=techniques,
-        tasks=select_tasks(options.tasks, tasks),
-        specs=select_models(options.models, registry, options.tier),
-        seeds=parse_seeds(options.seeds),
-        floors=floors,
-        device=options.device,
-    )
+    grid, known = _select(options, registry, places)
     store = options.store or options.root / DEFAULT_PATH
-    known = {name for t in CATALOGUE.techniques.values() for name in (t.name, t.id)}
     plan = Plan(
         options=options,
         run=run or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
@@ -156,6 +143,24 @@ def make_plan(
     if not plan.cells and not options.explain:
         raise InterpBenchError(f"nothing to run: {_why_empty(grid)}")
     return plan
+
+
+def _select(options: Options, registry: Registry, places: Sequence[Path]) -> tuple[Grid, set[str]]:
+    """Return the grid, and all names that a technique can be called by."""
+    from interp_bench.tracks.catalogue import CATALOGUE
+
+    load_installed()
+    tasks = [task for file in task_files(places) for task in load_tasks(file)]
+    techniques, floors = select_techniques(options.techniques, CATALOGUE, root=options.here)
+    grid = Grid(
+        techniques=techniques,
+        tasks=select_tasks(options.tasks, tasks),
+        specs=select_models(options.models, registry, options.tier),
+        seeds=parse_seeds(options.seeds),
+        floors=floors,
+        device=options.device,
+    )
+    return grid, {name for t in CATALOGUE.techniques.values() for name in (t.name, t.id)}
 
 
 def check_device(device: str) -> None:

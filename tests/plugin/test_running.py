@@ -21,7 +21,7 @@ def test_a_run_stores_each_trial_and_ends_with_the_table(project: Project) -> No
         [
             "interp_bench: run *, tier quick, seeds 0,1, cpu, 1 thread(s) a process, "
             "store .interp-bench/store.sqlite3",
-            "interp_bench: 8 trials on 1 models; 0 stored already; 8 to run (8 never timed here)",
+            "interp_bench: 8 trials on 1 model; 0 stored already; 8 to run (8 never timed here)",
             "?1/8? small seed 0*",
             "?8/8? small seed 1*",
             "8 trials: 8 ok; 0 from the store",
