@@ -24,11 +24,15 @@ class Toy(nn.Module):
     def __init__(self, n_values: int, width: int, noise: float, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        frame = torch.linalg.qr(torch.randn(width, width, generator=generator)).Q if seed else torch.eye(width)
+        frame = (
+            torch.linalg.qr(torch.randn(width, width, generator=generator)).Q if seed else torch.eye(width)
+        )
         self.carriers = frame[: 2 * n_values]
         every = torch.cartesian_prod(torch.arange(n_values), torch.arange(n_values)).repeat(COPIES, 1)
         spelled = self.carriers[every[:, 0]] + self.carriers[every[:, 1] + n_values]
-        spelled += noise * torch.randn(len(every), width - 2 * n_values, generator=generator) @ frame[2 * n_values :]
+        spelled += (
+            noise * torch.randn(len(every), width - 2 * n_values, generator=generator) @ frame[2 * n_values :]
+        )
         self.values = every
         self.embedding = nn.Embedding(len(every) + 1, width)
         self.embedding.weight.data = torch.cat([spelled, torch.zeros(1, width)])

@@ -58,7 +58,17 @@ def test_everything_together_isolates_nothing(case: Planted[Any, Any]) -> None:
 
 def test_the_problem_does_not_hold_the_key(case: Planted[Any, Any]) -> None:
     names = {field.name for field in fields(case.problem)}
-    assert names == {"model", "seed", "inputs", "labels", "n_values", "outputs", "sites", "position", "_recall"}
+    assert names == {
+        "model",
+        "seed",
+        "inputs",
+        "labels",
+        "n_values",
+        "outputs",
+        "sites",
+        "position",
+        "_recall",
+    }
     held_out = {tuple(row.flatten().tolist()) for row in case.truth.inputs}
     assert not held_out & {tuple(row.flatten().tolist()) for row in case.problem.inputs}
     assert set(case.truth.outputs[0].tolist()).isdisjoint(case.truth.outputs[1].tolist())

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from interp_bench.techniques.concepts.discriminants import probe_directions
 from interp_bench.techniques.concepts.effects import first_order_gain, measure_effects
+from interp_bench.techniques.concepts.site_choice import varying_sites
 from interp_bench.tracks.catalogue import technique
 from interp_bench.tracks.concepts import ConceptProblem, Pairs, Subspace
 
@@ -65,11 +66,11 @@ def das(
     ``sites`` where interchanging those should matter most; larger models get fewer of both.
     """
     plan = _plan(problem, steps, sites)
-    starts = {site: probe_directions(problem, site) for site in problem.sites}
+    starts = {site: probe_directions(problem, site) for site in varying_sites(problem)}
     effects = measure_effects(problem, plan.screened)
     few = problem.pairs(128, n_inputs=len(effects.inputs))
     gain = {site: first_order_gain(effects, few, site, start) for site, start in starts.items()}
-    candidates = sorted(problem.sites, key=lambda site: -gain[site])[: plan.sites]
+    candidates = sorted(starts, key=lambda site: -gain[site])[: plan.sites]
     pairs = problem.pairs(8192, n_inputs=plan.inputs)
     trained = [_train(problem, site, starts[site], pairs, plan, learning_rate) for site in candidates]
     return min(trained, key=lambda result: result[0])[1]

@@ -13,6 +13,12 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from interp_bench.tracks.concepts import ConceptProblem
 
 Array = npt.NDArray[np.float64]
+_CONSTANT = 1e-6
+
+
+def varying_sites(problem: ConceptProblem) -> list[str]:
+    """Return the sites at which the inputs differ at all."""
+    return [site for site in problem.sites if bool((scaled_features(problem, site).std(0) > _CONSTANT).any())]
 
 
 def scaled_features(problem: ConceptProblem, site: str) -> Array:
@@ -40,16 +46,14 @@ def most_decodable(problem: ConceptProblem, classifier: Any, *, folds: int = 3) 
     splits = StratifiedKFold(folds, shuffle=True, random_state=problem.seed)
     found = []
     for site in problem.sites:
-        x = _varying(scaled_features(problem, site))
+        x = scaled_features(problem, site)
+        varying = x[:, x.std(0) > _CONSTANT]
+        if varying.shape[1] == 0:
+            found.append(0.0)
+            continue
         with warnings.catch_warnings():
             # A ReLU channel that is silent in one fold; no classifier here divides by its spread.
             warnings.filterwarnings("ignore", "self.within_class_std_dev_", UserWarning)
-            found.append(cross_val_score(clone(classifier), x, labels, cv=splits).mean())
+            found.append(cross_val_score(clone(classifier), varying, labels, cv=splits).mean())
     accuracy = np.array(found)
     return problem.sites[int(np.argmax(accuracy >= accuracy.max() - 0.01))]
-
-
-def _varying(x: Array) -> Array:
-    """Drop columns that never change, which no classifier can use and some warn about."""
-    varying = x.std(0) > 1e-6
-    return x[:, varying] if varying.any() else x
