@@ -33,7 +33,7 @@ class InductionDials:
 
     rho: float = 0.35
     attention_gain: float = 30.0
-    logit_gain: float = 8.0
+    logit_gain: float = 12.0
     max_tokens: int = 12
 
 
@@ -50,6 +50,11 @@ class Induction:
     edges: tuple[Edge, ...]
     prefix: Tensor
     alphabet: Tensor
+
+    @property
+    def length(self) -> int:
+        """Number of tokens of an input."""
+        return len(self.prefix) + len(self.alphabet) + 1
 
     def sample(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw inputs ``prefix x1 .. xn xj`` and their answers ``x(j+1)``.

@@ -15,13 +15,14 @@ from interp_bench.tracks.circuits import CircuitProblem, CircuitTruth
 
 @task(version=1, needs=Needs(modalities=("lm",), kinds=("native", "gpt2", "llama", "qwen2", "neox")))
 def induction(
-    model: Model, seed: int, *, rho: float = 0.35, attention_gain: float = 30.0, n_pairs: int = 12
+    model: Model, seed: int, *, rho: float = 0.35, attention_gain: float = 30.0, n_tokens: int = 160
 ) -> Planted[CircuitProblem, CircuitTruth]:
     """A previous-token head and an induction head predict what followed a token before."""
     plant = plant_induction(
         model, seed=seed, dials=InductionDials(rho=rho, attention_gain=attention_gain)
     )
     generator = torch.Generator().manual_seed(seed + 1)
+    n_pairs = _n_pairs(model, plant, n_tokens)
     clean, corrupted, answers, others = _pairs(plant, 2 * n_pairs, generator)
     alphabet = plant.alphabet
 
@@ -40,6 +41,12 @@ def induction(
         outcomes=outcomes.to(model.device),
     )
     return Planted(problem=problem, truth=CircuitTruth(edges=plant.edges), certificate=certificate)
+
+
+def _n_pairs(model: Model, plant: Induction, n_tokens: int) -> int:
+    """Return how many pairs make about ``n_tokens`` tokens; half of them above 50 M parameters."""
+    budget = n_tokens if model.spec.params < 50_000_000 else n_tokens // 2
+    return max(6, budget // plant.length)
 
 
 def _pairs(plant: Induction, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:

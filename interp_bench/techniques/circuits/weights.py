@@ -21,16 +21,19 @@ def weight_composition(problem: CircuitProblem) -> EdgeScores:
     model = problem.model
     writes = _unit_grams(_write_weights(model))
     scores = torch.zeros(problem.graph.shape)
+    by_layer: dict[int | None, list[tuple[int, Destination]]] = {}
     for column, destination in enumerate(problem.graph.destinations):
-        reads = _read_weight(model, destination)
-        gram = (reads @ reads.T).flatten()
-        overlap = writes[: destination.n_sources] @ (gram / gram.norm().clamp(min=1e-30))
-        scores[: destination.n_sources, column] = overlap.clamp(min=0).sqrt()
+        by_layer.setdefault(destination.layer, []).append((column, destination))
+    for group in by_layer.values():
+        reads = _unit_grams([_read_weight(model, destination).T for _, destination in group])
+        n_sources = group[-1][1].n_sources
+        overlap = (writes[:n_sources] @ reads.T).clamp(min=0).sqrt()
+        scores[:n_sources, [column for column, _ in group]] = overlap
     return EdgeScores(scores=scores)
 
 
 def _unit_grams(weights: list[Tensor]) -> Tensor:
-    """Return (n_sources, d_model^2): W^T W of each write weight, at unit norm."""
+    """Return (n, d_model^2): W^T W of each weight (n_rows, d_model), at unit norm."""
     grams = torch.stack([(weight.T @ weight).flatten() for weight in weights])
     return grams / grams.norm(dim=1, keepdim=True).clamp(min=1e-30)
 
