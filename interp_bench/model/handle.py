@@ -140,7 +140,9 @@ class Model:
     # ---------------------------------------------------------------- forward
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return logits: tokens (batch, position) -> (batch, position, d_vocab); pixels -> (batch, class)."""
-        output = self.module(inputs, use_cache=False) if hasattr(self.module, "config") else self.module(inputs)
+        output = (
+            self.module(inputs, use_cache=False) if hasattr(self.module, "config") else self.module(inputs)
+        )
         logits: Tensor = output if isinstance(output, Tensor) else output.logits
         self.meter.forwards += 1
         if logits.requires_grad:

@@ -325,7 +325,9 @@ def _native(module: nn.Module) -> TransformerAnatomy:
 
 def _vit(module: nn.Module) -> TransformerAnatomy:
     if module.cls_token is None or getattr(module, "global_pool", "") != "token":
-        raise SiteError("this ViT has no class token that its head reads; choose one with global_pool='token'")
+        raise SiteError(
+            "this ViT has no class token that its head reads; choose one with global_pool='token'"
+        )
     d, heads = module.embed_dim, module.blocks[0].attn.num_heads
     blocks = tuple(
         Block(

@@ -163,9 +163,7 @@ def _with_partners(stream: Stream, used: list[int]) -> list[int]:
     return sorted(taken)
 
 
-def _blend(
-    stream: Stream, layer: int, letter: str, head: int, planted: Tensor, complement: Tensor
-) -> None:
+def _blend(stream: Stream, layer: int, letter: str, head: int, planted: Tensor, complement: Tensor) -> None:
     """Set a projection to the planted weights plus the host's own on the complement in head space."""
     projection = stream.anatomy.projection(layer, letter, head)
     host = stream.unread(layer, 1, projection.read()) @ complement

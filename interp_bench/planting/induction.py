@@ -144,9 +144,7 @@ class _Plan:
             slots["position"] = self.d_position
         shown = Induction(edges=(), prefix=prefix, alphabet=alphabet).sample(8, self.generator)[0]
         inputs = shown.to(self.model.device)
-        return Stream(
-            self.model, slots, inputs, self.generator, rho=self.dials.rho, positions=_START
-        )
+        return Stream(self.model, slots, inputs, self.generator, rho=self.dials.rho, positions=_START)
 
     def previous_token_head(self, stream: Stream, length: int) -> None:
         gain = self.dials.attention_gain

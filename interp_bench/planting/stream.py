@@ -69,7 +69,9 @@ class Stream:
         d, width = self.anatomy.d_model, sum(slots.values())
         room = d - 1 if self.anatomy.centered else d
         if width > room:
-            raise PlantingError(f"the plant needs {width} dimensions of the residual stream, which has {room}")
+            raise PlantingError(
+                f"the plant needs {width} dimensions of the residual stream, which has {room}"
+            )
         ones = torch.ones(d, 1, dtype=torch.float64) if self.anatomy.centered else None
         frame = orthonormal(d, width, generator, avoid=ones)
         self.frame = frame

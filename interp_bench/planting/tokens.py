@@ -64,6 +64,8 @@ def _stray(model: Model, prefix: Tensor, tried: Tensor, length: int, generator: 
     inputs = torch.cat([prefix.expand(len(rows), -1), tried[rows]], dim=1).to(model.device)
     with torch.no_grad(), model.record(*model.sites) as cache:
         model(inputs)
-    norms = torch.stack([cache[site].norm(dim=-1)[:, N_PREFIX:].flatten() for site in model.sites]).float().cpu()
+    norms = (
+        torch.stack([cache[site].norm(dim=-1)[:, N_PREFIX:].flatten() for site in model.sites]).float().cpu()
+    )
     ratio = (norms / norms.median(dim=1, keepdim=True).values).log().abs().amax(0)
     return torch.zeros(len(tried)).scatter_reduce(0, places, ratio, "amax")

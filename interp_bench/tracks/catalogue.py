@@ -284,9 +284,7 @@ def _common(
     }
 
 
-def _keyword_defaults(
-    function: Callable[..., Any], where: str, given: int
-) -> Iterator[tuple[str, Any]]:
+def _keyword_defaults(function: Callable[..., Any], where: str, given: int) -> Iterator[tuple[str, Any]]:
     for index, parameter in enumerate(inspect.signature(function).parameters.values()):
         if index < given:
             continue

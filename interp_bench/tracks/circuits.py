@@ -47,9 +47,7 @@ class CircuitProblem(Problem):
     def first(self, n_pairs: int) -> CircuitProblem:
         """Return the same problem with the first ``n_pairs`` pairs of inputs only."""
         n = n_pairs
-        return replace(
-            self, clean=self.clean[:n], corrupted=self.corrupted[:n], outcomes=self.outcomes[:n]
-        )
+        return replace(self, clean=self.clean[:n], corrupted=self.corrupted[:n], outcomes=self.outcomes[:n])
 
     def source_outputs(self, inputs: Tensor) -> Tensor:
         """Return (n_sources, batch, position, d_model), what every source writes on these inputs."""

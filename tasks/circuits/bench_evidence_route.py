@@ -30,9 +30,7 @@ def evidence_route(
     def correct(logits: Tensor) -> Tensor:
         return plant.read(logits).argmax(-1).cpu() == shown[n_pairs:]
 
-    certificate = certify_circuit(
-        model, edges, clean[n_pairs:], corrupted[n_pairs:], correct, generator
-    )
+    certificate = certify_circuit(model, edges, clean[n_pairs:], corrupted[n_pairs:], correct, generator)
 
     outcomes = plant.outputs[torch.stack([shown, others], dim=1)][:n_pairs]
     problem = CircuitProblem(

@@ -18,9 +18,7 @@ def induction(
     model: Model, seed: int, *, rho: float = 0.35, attention_gain: float = 30.0, n_tokens: int = 160
 ) -> Planted[CircuitProblem, CircuitTruth]:
     """A previous-token head and an induction head predict what followed a token before."""
-    plant = plant_induction(
-        model, seed=seed, dials=InductionDials(rho=rho, attention_gain=attention_gain)
-    )
+    plant = plant_induction(model, seed=seed, dials=InductionDials(rho=rho, attention_gain=attention_gain))
     generator = torch.Generator().manual_seed(seed + 1)
     n_pairs = _n_pairs(model, plant, n_tokens)
     clean, corrupted, answers, others = _pairs(plant, 2 * n_pairs, generator)

@@ -70,7 +70,9 @@ def sample(model: Model, seed: int, batch: int = 3) -> torch.Tensor:
     """Return random tokens or pixels."""
     generator = torch.Generator().manual_seed(seed)
     if "Vision" in type(model.module).__name__:
-        return torch.randn(batch, 3, 32, 32, generator=generator) if model.d_model == 32 else torch.randn(
-            batch, 3, model.image_size, model.image_size, generator=generator
+        return (
+            torch.randn(batch, 3, 32, 32, generator=generator)
+            if model.d_model == 32
+            else torch.randn(batch, 3, model.image_size, model.image_size, generator=generator)
         )
     return torch.randint(0, 60, (batch, 9), generator=generator)

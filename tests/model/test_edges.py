@@ -73,6 +73,8 @@ def test_attribution_is_the_slope_of_cutting_one_edge(transformer: Model) -> Non
 
 def test_runs_leave_no_hooks(transformer: Model) -> None:
     base = sample(transformer, 0)
-    edge_attributions(transformer, base, lambda logits: logits.flatten(1).sum(1), source_outputs(transformer, base))
+    edge_attributions(
+        transformer, base, lambda logits: logits.flatten(1).sum(1), source_outputs(transformer, base)
+    )
     hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in transformer.module.modules()]
     assert sum(hooks) == 0

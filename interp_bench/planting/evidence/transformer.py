@@ -23,7 +23,6 @@ from interp_bench.planting.neurons import Neuron, implant_neurons
 from interp_bench.planting.stream import Positions, Read, Stream
 from interp_bench.planting.tokens import N_PREFIX, quiet_tokens
 
-
 # Noise in patches excites detectors up to 0.2; nothing but evidence reaches the deciding neurons.
 _DETECT, _DECIDE = 0.45, 0.25
 

@@ -23,9 +23,7 @@ def _effects(problem: CircuitProblem, cuts: list[Tensor]) -> Tensor:
     access="forward",
     cost="1 forward an edge",
 )
-def activation_patching(
-    problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: int = 4
-) -> EdgeScores:
+def activation_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: int = 4) -> EdgeScores:
     """Resample every edge by itself and see how far the metric falls."""
     problem = problem.first(n_pairs)
     graph = problem.graph
