@@ -187,7 +187,7 @@ def borrowed_generators(seed: int) -> Iterator[None]:
 def _restore_torch(seed: int) -> Callable[[], None]:
     # torch.manual_seed takes milliseconds, for it asks every kind of accelerator.
     state = torch.get_rng_state()
-    accelerated: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    accelerated: bool = torch.cuda.is_initialized()
     accelerator = torch.cuda.get_rng_state_all() if accelerated else []
     torch.default_generator.manual_seed(seed)
     if accelerated:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,10 +50,10 @@ class _Writes:
 
     def hooks(self) -> Hooks:
         anatomy = self.model.transformer
-        hooks: Hooks = [(anatomy.blocks[0].module, "in", lambda x: self._keep("input", x))]
+        hooks: Hooks = [(anatomy.blocks[0].module, "in", partial(self._keep, "input"))]
         for layer, block in enumerate(anatomy.blocks):
-            hooks.append((block.out.module, "in", lambda z, i=layer: self._heads(i, z)))
-            hooks.append((block.mlp, "out", lambda x, i=layer: self._keep(f"m{i}", x)))
+            hooks.append((block.out.module, "in", partial(self._heads, layer)))
+            hooks.append((block.mlp, "out", partial(self._keep, f"m{layer}")))
         return hooks
 
     def _keep(self, name: str, value: Tensor) -> None:
@@ -118,12 +119,12 @@ class _PatchedRun:
             hooks += self._attention_hooks(layer)
             first = self.rows[f"a{layer}.h0"]
             if bool(self.needed[first : first + self.anatomy.n_heads].any()):
-                hooks.append((block.out.module, "in", lambda z, i=layer: self._heads(i, z)))
+                hooks.append((block.out.module, "in", partial(self._heads, layer)))
             if ("m", layer) in self.groups:
                 hooks.append((block.norm2, "in", self._remember))
-                hooks.append((block.mlp, "in", lambda x, i=layer: self._mlp_input(i)))
+                hooks.append((block.mlp, "in", partial(self._mlp_input, layer)))
             if bool(self.needed[self.rows[f"m{layer}"]]):
-                hooks.append((block.mlp, "out", lambda x, i=layer: self._write(f"m{i}", x)))
+                hooks.append((block.mlp, "out", partial(self._write, f"m{layer}")))
         if ("o", None) in self.groups:
             hooks.append((self.anatomy.final_norm, "in", self._logits_input))
         return hooks
@@ -133,8 +134,7 @@ class _PatchedRun:
         hooks: Hooks = []
         for letter, projection in (("q", block.query), ("k", block.key), ("v", block.value)):
             if (letter, layer) in self.groups:
-                edit = lambda out, i=layer, c=letter: self._project(i, c, out)  # noqa: E731
-                hooks.append((projection.module, "out", edit))
+                hooks.append((projection.module, "out", partial(self._project, layer, letter)))
         return [(block.norm1, "in", self._remember), *hooks] if hooks else []
 
     def _remember(self, x: Tensor) -> None:
@@ -170,7 +170,7 @@ class _PatchedRun:
             out = projection.replace(out, projection.apply(x))
         return out
 
-    def _mlp_input(self, layer: int) -> Tensor:
+    def _mlp_input(self, layer: int, x: Tensor) -> Tensor:
         shifted = self._shifted(self.groups["m", layer])[0]
         normed: Tensor = self.anatomy.blocks[layer].norm2.forward(shifted)
         return normed
@@ -223,13 +223,13 @@ class _Tape:
     def hooks(self) -> Hooks:
         hooks: Hooks = [(self.anatomy.blocks[0].module, "in", self._leaf)]
         for layer, block in enumerate(self.anatomy.blocks):
-            hooks.append((block.norm1, "in", lambda x, i=layer: self._norm_input((i, 1), x)))
-            hooks.append((block.norm2, "in", lambda x, i=layer: self._norm_input((i, 2), x)))
-            hooks.append((block.norm2, "out", lambda x, i=layer: self._out(("m", i), x)))
+            hooks.append((block.norm1, "in", partial(self._norm_input, (layer, 1))))
+            hooks.append((block.norm2, "in", partial(self._norm_input, (layer, 2))))
+            hooks.append((block.norm2, "out", partial(self._out, ("m", layer))))
             for letter, projection in self._projections(layer):
-                hooks.append((projection, "out", lambda x, i=layer, c=letter: self._out((c, i), x)))
-        hooks.append((self.anatomy.final_norm, "in", lambda x: self._norm_input((None, 1), x)))
-        hooks.append((self.anatomy.final_norm, "out", lambda x: self._out(("o", None), x)))
+                hooks.append((projection, "out", partial(self._out, (letter, layer))))
+        hooks.append((self.anatomy.final_norm, "in", partial(self._norm_input, (None, 1))))
+        hooks.append((self.anatomy.final_norm, "out", partial(self._out, ("o", None))))
         return hooks
 
     def _projections(self, layer: int) -> list[tuple[str, nn.Module]]:
@@ -274,7 +274,8 @@ class _Tape:
         if d.letter in "mo":
             gradient = by_key[d.letter, d.layer]
             return zeros if gradient is None else gradient
-        assert d.layer is not None and d.head is not None
+        assert d.layer is not None
+        assert d.head is not None
         projection = self.anatomy.projection(d.layer, d.letter, d.head)
         key = (d.letter, d.layer) if (d.letter, d.layer) in by_key else ("q", d.layer)
         gradient = by_key[key]

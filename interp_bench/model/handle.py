@@ -120,7 +120,9 @@ class Model:
     @property
     def image_size(self) -> int:
         """Height and width of the pixels that an image model takes."""
-        return int(getattr(self.spec.source, "image_size"))
+        source = self.spec.source
+        assert source.kind == "timm"  # every image model is one
+        return source.image_size
 
     @cached_property
     def graph(self) -> Graph:

@@ -25,4 +25,4 @@ def open_model(
     Raises:
         UnavailableError: the weights are not on this machine.
     """
-    return Model(spec, open_module(spec, device=device, dtype=dtype))
+    return Model(spec, open_module(spec, device=str(device), dtype=dtype))

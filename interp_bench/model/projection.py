@@ -8,13 +8,17 @@ import torch
 from torch import Tensor, nn
 
 
-def matrix(module: nn.Module) -> Tensor:
-    """Return a (d_in, d_out) view of a linear, Conv1D or 1x1 convolution weight."""
+def weight_of(module: nn.Module) -> Tensor:
+    """Return the weight of a module as it lies in memory, without gradient; a view."""
     weight = module.weight
     assert isinstance(weight, Tensor)
-    if type(module).__name__ == "Conv1D":
-        return weight.data
-    return weight.data.flatten(1).T
+    return weight.data
+
+
+def matrix(module: nn.Module) -> Tensor:
+    """Return a (d_in, d_out) view of a linear, Conv1D or 1x1 convolution weight."""
+    weight = weight_of(module)
+    return weight if type(module).__name__ == "Conv1D" else weight.flatten(1).T
 
 
 @dataclass(frozen=True, slots=True)

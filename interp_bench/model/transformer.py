@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -163,7 +164,7 @@ def _adjacent(d_rotary: int, base: float) -> Rotary:
     return Rotary(first=even, second=even + 1, frequencies=base ** -(even.double() / d_rotary))
 
 
-def _gpt2(module: nn.Module) -> TransformerAnatomy:
+def _gpt2(module: Any) -> TransformerAnatomy:
     config, body = module.config, module.transformer
     d = config.n_embd
     blocks = tuple(
@@ -202,7 +203,7 @@ def _gpt2(module: nn.Module) -> TransformerAnatomy:
     )
 
 
-def _llama(module: nn.Module) -> TransformerAnatomy:
+def _llama(module: Any) -> TransformerAnatomy:
     config, body = module.config, module.model
     d_head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     blocks = tuple(
@@ -241,7 +242,7 @@ def _llama(module: nn.Module) -> TransformerAnatomy:
     )
 
 
-def _neox(module: nn.Module) -> TransformerAnatomy:
+def _neox(module: Any) -> TransformerAnatomy:
     config, body = module.config, module.gpt_neox
     heads, d = config.num_attention_heads, config.hidden_size
     d_head = d // heads
@@ -283,7 +284,7 @@ def _neox(module: nn.Module) -> TransformerAnatomy:
     )
 
 
-def _native(module: nn.Module) -> TransformerAnatomy:
+def _native(module: Any) -> TransformerAnatomy:
     config = module.cfg
     gated = hasattr(module.layers[0].mlp, "gate")
     blocks = tuple(
@@ -323,7 +324,7 @@ def _native(module: nn.Module) -> TransformerAnatomy:
     )
 
 
-def _vit(module: nn.Module) -> TransformerAnatomy:
+def _vit(module: Any) -> TransformerAnatomy:
     if module.cls_token is None or getattr(module, "global_pool", "") != "token":
         raise SiteError(
             "this ViT has no class token that its head reads; choose one with global_pool='token'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -27,18 +28,22 @@ class ConvAnatomy:
 
 def find_cnn(module: nn.Module) -> ConvAnatomy | None:
     """Return the anatomy of a timm ResNet or ConvNeXt, or None for any other network."""
-    name = type(module).__name__
-    if name == "ResNet":
-        layers = [n for n in ("layer1", "layer2", "layer3", "layer4") if hasattr(module, n)]
-        blocks = {f"{n}.{i}": b for n in layers for i, b in enumerate(getattr(module, n))}
-        return ConvAnatomy(family="resnet", blocks=blocks, head=module.fc, channels_last=None)
-    if name == "ConvNeXt":
-        blocks = {
-            f"stages.{s}.blocks.{i}": b
-            for s, stage in enumerate(module.stages)
-            for i, b in enumerate(stage.blocks)
-        }
-        mlp_last = not next(iter(blocks.values())).use_conv_mlp
-        pattern = re.compile(r"stages\.\d+\.blocks\.\d+\.(norm|mlp)(\.|$)") if mlp_last else None
-        return ConvAnatomy(family="convnext", blocks=blocks, head=module.head.fc, channels_last=pattern)
-    return None
+    reader = {"ResNet": _resnet, "ConvNeXt": _convnext}.get(type(module).__name__)
+    return None if reader is None else reader(module)
+
+
+def _resnet(module: Any) -> ConvAnatomy:
+    layers = [n for n in ("layer1", "layer2", "layer3", "layer4") if hasattr(module, n)]
+    blocks = {f"{n}.{i}": b for n in layers for i, b in enumerate(getattr(module, n))}
+    return ConvAnatomy(family="resnet", blocks=blocks, head=module.fc, channels_last=None)
+
+
+def _convnext(module: Any) -> ConvAnatomy:
+    blocks = {
+        f"stages.{s}.blocks.{i}": b
+        for s, stage in enumerate(module.stages)
+        for i, b in enumerate(stage.blocks)
+    }
+    mlp_last = not next(iter(blocks.values())).use_conv_mlp
+    pattern = re.compile(r"stages\.\d+\.blocks\.\d+\.(norm|mlp)(\.|$)") if mlp_last else None
+    return ConvAnatomy(family="convnext", blocks=blocks, head=module.head.fc, channels_last=pattern)

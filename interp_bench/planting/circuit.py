@@ -52,8 +52,9 @@ def certify_circuit(
     Args:
         model: the planted model.
         edges: the planted circuit.
-        clean, corrupted: (batch, ...) inputs with different outcomes; resampled edges carry what
-            they carry on the corrupted input of the same row.
+        clean: (batch, ...) inputs.
+        corrupted: (batch, ...) inputs with different outcomes; resampled edges carry what they
+            carry on the corrupted input of the same row.
         correct: logits -> (batch,) bool, whether the clean outcome came out.
         generator: draws the random sets.
         bounds: what has to be met.

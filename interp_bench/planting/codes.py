@@ -20,7 +20,8 @@ def orthonormal(d: int, k: int, generator: Generator, avoid: Tensor | None = Non
     if avoid is not None:
         basis, _ = torch.linalg.qr(avoid.double())
         frame = frame - basis @ (basis.T @ frame)
-    return torch.linalg.qr(frame)[0]
+    columns: Tensor = torch.linalg.qr(frame)[0]
+    return columns
 
 
 def spread_codes(n: int, d: int, generator: Generator, *, steps: int = 300) -> Tensor:

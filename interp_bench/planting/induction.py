@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -149,11 +150,11 @@ class _Plan:
     def previous_token_head(self, stream: Stream, length: int) -> None:
         gain = self.dials.attention_gain
         value = Read("token", positions=_START)
-        copy = {"value": value, "slot": "previous", "map": torch.eye(self.width, dtype=torch.float64)}
+        copy = partial(Head, value=value, slot="previous", map=torch.eye(self.width, dtype=torch.float64))
         if not self.learned:
             constant = Read("one", positions=_START)
             offset = Offset(steps=1, gain=gain, constant=constant, length=length)
-            plan = Head(offset=offset, **copy)
+            plan = copy(offset=offset)
         else:
             codes, back, margin = position_codes(length, self.d_position, self.generator)
             table = self.anatomy.position_embedding
@@ -163,7 +164,7 @@ class _Plan:
             stream.changed()
             query = Read("position", back, _START)
             match = Match(query=query, key=Read("position", positions=_START), gain=gain / margin)
-            plan = Head(matches=(match,), **copy)
+            plan = copy(matches=(match,))
         implant_head(stream, self.layer1, self.head1, plan)
 
     def induction_head(self, stream: Stream, overlap: float) -> None:

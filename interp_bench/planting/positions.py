@@ -37,6 +37,7 @@ def offset_weights(frequencies: Tensor, steps: int, length: int) -> tuple[Tensor
         b_eq=[1.0],
         bounds=[(0, None)] * n + [(None, None)],
     )
+    assert solution.x is not None  # equal amounts meet every bound
     return torch.tensor(solution.x[:n]), float(solution.x[-1])
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.model.projection import Projection
+from interp_bench.model.projection import Projection, weight_of
 from interp_bench.model.transformer import norm_scale, norm_shift
 from interp_bench.planting.codes import orthonormal
 
@@ -97,9 +97,9 @@ class Stream:
         gamma = norm_scale(self.anatomy.final_norm, self.anatomy.d_model)
         head = self.anatomy.head
         dtype = torch.float64 if head.n_columns * self.anatomy.d_model < 1e6 else torch.float32
-        weight = head.module.weight.data.to(dtype)  # type: ignore[union-attr, operator]
+        weight = weight_of(head.module)
         scale = gamma.to(dtype).to(weight.device)
-        head.module.weight.data.copy_(self.off(weight * scale) / scale)  # type: ignore[union-attr, operator]
+        weight.copy_(self.off(weight.to(dtype) * scale) / scale)
 
     def _embeddings(self) -> list[Tensor]:
         a = self.anatomy
@@ -118,11 +118,11 @@ class Stream:
 
     def _silence_writer(self, writer: Projection) -> None:
         dtype = torch.float64 if self.anatomy.d_model < 1024 else torch.float32
-        weight = writer.module.weight.data  # type: ignore[union-attr]
+        weight = weight_of(writer.module)
         conv1d = type(writer.module).__name__ == "Conv1D"
-        rows = weight.to(dtype) if conv1d else weight.to(dtype).T  # type: ignore[operator]
+        rows = weight.to(dtype) if conv1d else weight.to(dtype).T
         new = self.off(rows)
-        weight.copy_(new if conv1d else new.T)  # type: ignore[operator]
+        weight.copy_(new if conv1d else new.T)
         bias = writer.read_bias()
         if bias is not None:
             writer.write_bias(self.off(bias))
@@ -135,7 +135,8 @@ class Stream:
             self._measure()
         scales = self._scales[key]
         chosen = scales[positions] if isinstance(positions, Tensor) else scales[:, positions]
-        return chosen.median()
+        median: Tensor = chosen.median()
+        return median
 
     def changed(self) -> None:
         """Forget measured scales; called whenever a planted part has been written."""
@@ -170,7 +171,7 @@ class Stream:
         """
         gamma = norm_scale(self.anatomy.norm(layer, which), self.anatomy.d_model)
         scale = self.scale(layer, which, read.positions)
-        weights = self.slots[read.slot] / gamma[:, None] * (scale.cpu() / self.amplitude)
+        weights: Tensor = self.slots[read.slot] / gamma[:, None] * (scale.cpu() / self.amplitude)
         return weights if read.map is None else weights @ read.map.double()
 
     def shift(self, layer: int | None, which: int, weights: Tensor) -> Tensor:
@@ -186,12 +187,13 @@ class Stream:
     # ---------------------------------------------------------------- writing
     def vectors(self, slot: str, codes: Tensor) -> Tensor:
         """Return residual-stream vectors (n, d_model) of codes (n, slot width), at the plant's amplitude."""
-        return self.amplitude * codes.double() @ self.slots[slot].T
+        vectors: Tensor = self.amplitude * codes.double() @ self.slots[slot].T
+        return vectors
 
     def embed(self, slot: str, tokens: Tensor, codes: Tensor) -> None:
         """Write codes (n, slot width) into the embeddings of tokens (n,)."""
-        weight = self.anatomy.token_embedding.weight.data  # type: ignore[union-attr]
-        weight[tokens] += self.vectors(slot, codes).to(weight.dtype).to(weight.device)  # type: ignore[operator]
+        weight = weight_of(self.anatomy.token_embedding)
+        weight[tokens] += self.vectors(slot, codes).to(weight.dtype).to(weight.device)
         self.changed()
 
     def embed_everywhere(self, slot: str) -> None:
@@ -201,8 +203,8 @@ class Stream:
             table = self.anatomy.position_embedding.data
             table += one.to(table.dtype).to(table.device)
         else:
-            weight = self.anatomy.token_embedding.weight.data  # type: ignore[union-attr]
-            weight += one.to(weight.dtype).to(weight.device)  # type: ignore[operator]
+            weight = weight_of(self.anatomy.token_embedding)
+            weight += one.to(weight.dtype).to(weight.device)
         self.changed()
 
     def read_out(self, read: Read, outputs: Tensor, codes: Tensor, gain: float) -> None:
@@ -216,8 +218,8 @@ class Stream:
         """
         weights = gain * self.reader(None, 1, read) @ codes.double().T
         head = self.anatomy.head.module
-        table = head.weight.data  # type: ignore[union-attr]
-        table[outputs] += weights.T.to(table.dtype).to(table.device)  # type: ignore[operator]
+        table = weight_of(head)
+        table[outputs] += weights.T.to(table.dtype).to(table.device)
         bias = getattr(head, "bias", None)
         if isinstance(bias, Tensor):
             bias.data[outputs] -= self.shift(None, 1, weights).to(bias.dtype).to(bias.device)

@@ -105,7 +105,8 @@ class Track(Generic[P, T, A]):
         """
         if not isinstance(answer, self.answer_type):
             raise ContractError(
-                f"answer is a {type(answer).__name__}; the {self.name} track takes {self.answer_type.__name__}"
+                f"answer is a {type(answer).__name__}; "
+                f"the {self.name} track takes {self.answer_type.__name__}"
             )
         self.check(problem, answer)
         scores = {name: float(value) for name, value in self.grade(problem, truth, answer).items()}

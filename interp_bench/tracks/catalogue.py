@@ -254,7 +254,8 @@ def _track_of(problem: Any, answer: Any, where: str) -> Track[Any, Any, Any]:
         )
     if answer is not found.answer_type:
         raise RegistrationError(
-            f"{where}: a technique for {_name(problem)} returns {found.answer_type.__name__}, not {_name(answer)}"
+            f"{where}: a technique for {_name(problem)} returns {found.answer_type.__name__}, "
+            f"not {_name(answer)}"
         )
     return found
 

@@ -21,7 +21,7 @@ _SPARE = 4  # inputs drawn for each one that is kept, at most
 
 @task(version=1, needs=Needs(modalities=("image",), kinds=("resnet", "convnext", "vit")))
 def visual_evidence(
-    model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 12, decoys: int = 3, amplitude: float = 0.8
+    model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 9, decoys: int = 3, amplitude: float = 0.8
 ) -> Planted[AttributionProblem, AttributionTruth]:
     """Which pixels are the pattern that made this class win."""
     plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)

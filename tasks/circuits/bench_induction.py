@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from interp_bench.model.handle import Model
-from interp_bench.planting.circuit import certify_circuit
+from interp_bench.planting.circuit import CircuitBounds, certify_circuit
 from interp_bench.planting.induction import Induction, InductionDials, plant_induction
 from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import Needs, task
 from interp_bench.tracks.circuits import CircuitProblem, CircuitTruth
+
+_LARGE = 50_000_000
 
 
 @task(version=1, needs=Needs(modalities=("lm",), kinds=("native", "gpt2", "llama", "qwen2", "neox")))
@@ -27,8 +29,9 @@ def induction(
     def correct(logits: Tensor) -> Tensor:
         return logits[:, -1, alphabet].argmax(-1) == answers[n_pairs:]
 
+    bounds = CircuitBounds(random_sets=6 if model.spec.params > _LARGE else 12)
     certificate = certify_circuit(
-        model, list(plant.edges), clean[n_pairs:], corrupted[n_pairs:], correct, generator
+        model, list(plant.edges), clean[n_pairs:], corrupted[n_pairs:], correct, generator, bounds
     )
     outcomes = torch.stack([alphabet[answers], alphabet[others]], dim=1)[:n_pairs]
     problem = CircuitProblem(
@@ -43,7 +46,7 @@ def induction(
 
 def _n_pairs(model: Model, plant: Induction, n_tokens: int) -> int:
     """Return how many pairs make about ``n_tokens`` tokens; half of them above 50 M parameters."""
-    budget = n_tokens if model.spec.params < 50_000_000 else n_tokens // 2
+    budget = n_tokens if model.spec.params <= _LARGE else n_tokens // 2
     return max(6, budget // plant.length)
 
 

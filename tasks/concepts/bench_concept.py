@@ -30,6 +30,7 @@ from interp_bench.tracks.concepts import (
 from interp_bench.tracks.recall import Recall
 
 INTERCHANGE, NOTHING = 0.95, 0.2
+MOST_SITES = 10
 _LARGE = 50_000_000
 
 
@@ -54,8 +55,8 @@ class _Size:
     @classmethod
     def of(cls, model: Model, n_train: int) -> _Size:
         if model.spec.params < _LARGE:
-            return cls(train=n_train, repeats=3, pairs=64, certified=48, sites=99)
-        return cls(train=n_train // 2, repeats=2, pairs=32, certified=24, sites=3)
+            return cls(train=n_train, repeats=3, pairs=48, certified=32, sites=99)
+        return cls(train=n_train // 2, repeats=2, pairs=24, certified=16, sites=2)
 
 
 @task(version=1, needs=Needs(modalities=("lm",)))
@@ -136,11 +137,18 @@ def _undecided(model: Model, evidence: Evidence) -> tuple[str, ...]:
     its head; the last block of a CNN is read by the head too. Asking there would be trivial.
     """
     if evidence.position is None:
-        return model.sites[:-1]
+        return _thinned(model.sites[:-1])
     carrying = [site for site in model.sites if site in evidence.carriers]
     first = evidence.carriers[carrying[0]]
     last = [site for site in carrying if torch.equal(evidence.carriers[site], first)][-1]
-    return model.sites[: model.sites.index(last) + 1]
+    return _thinned(model.sites[: model.sites.index(last) + 1])
+
+
+def _thinned(sites: tuple[str, ...]) -> tuple[str, ...]:
+    """Return at most MOST_SITES of the sites, spread evenly, the last one always among them."""
+    if len(sites) <= MOST_SITES:
+        return sites
+    return tuple(sites[round(i)] for i in torch.linspace(0, len(sites) - 1, MOST_SITES).tolist())
 
 
 def _truth(
@@ -208,7 +216,7 @@ def _certify(
     ]
     site = middle_site(truth.carriers)
     basis = truth.carriers[site]
-    guesses = [orthonormal(torch.randn(basis.shape, generator=generator)) for _ in range(3)]
+    guesses = [orthonormal(torch.randn(basis.shape, generator=generator)) for _ in range(2)]
     guessed = sum(accuracy(site, guess) for guess in guesses) / len(guesses)
     checks.append(check(f"random[{site}]", guessed, high=False))
     other = _spans(evidence, 1, (site,))[site]

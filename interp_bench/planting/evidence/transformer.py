@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
+from interp_bench.model.projection import weight_of
 from interp_bench.planting.evidence.base import Evidence, Sampler, Stimuli
 from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.heads import Head, Match, implant_head
@@ -132,7 +133,7 @@ class _Plant:
 
     def read_out(self, stream: Stream, slot: str, outputs: Tensor, positions: Positions) -> None:
         head = self.anatomy.head.module
-        head.weight.data[outputs] *= self.dials.host_logit  # type: ignore[union-attr, operator, index]
+        weight_of(head)[outputs] *= self.dials.host_logit
         own = self.model.logits(stream.calibration)
         spread = float((own[:, -1] if own.ndim == 3 else own)[:, outputs].std(dim=-1).mean())
         gain = self.dials.logit_gain * max(1.0, spread)
@@ -309,7 +310,7 @@ class _Vision(_Plant):
         return torch.cat([torch.zeros(len(pixels), self.anatomy.n_prefix, dtype=torch.bool), pixels], dim=1)
 
     def _stamps(self) -> Stamps:
-        cell = int(self.anatomy.token_embedding.kernel_size[0])  # type: ignore[index, union-attr, arg-type]
+        cell = weight_of(self.anatomy.token_embedding).shape[-1]
         return make_stamps(
             sum(self.groups),
             size=self.model.image_size,

@@ -48,7 +48,7 @@ def activation_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pai
     cost="1 forward a node or node input",
     needs=Needs(max_params=20_000_000),
 )
-def node_patching(problem: CircuitProblem, *, n_pairs: int = 4) -> EdgeScores:
+def node_patching(problem: CircuitProblem, *, n_pairs: int = 2) -> EdgeScores:
     """Resample all that leaves a node, and all that enters one; an edge gets the smaller of its ends."""
     problem = problem.first(n_pairs)
     valid = problem.graph.valid

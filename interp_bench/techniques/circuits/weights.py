@@ -35,7 +35,8 @@ def weight_composition(problem: CircuitProblem) -> EdgeScores:
 def _unit_grams(weights: list[Tensor]) -> Tensor:
     """Return (n, d_model^2): W^T W of each weight (n_rows, d_model), at unit norm."""
     grams = torch.stack([(weight.T @ weight).flatten() for weight in weights])
-    return grams / grams.norm(dim=1, keepdim=True).clamp(min=1e-30)
+    units: Tensor = grams / grams.norm(dim=1, keepdim=True).clamp(min=1e-30)
+    return units
 
 
 def _write_weights(model: Model) -> list[Tensor]:

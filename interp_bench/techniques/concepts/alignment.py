@@ -14,9 +14,6 @@ from interp_bench.techniques.concepts.site_choice import varying_sites
 from interp_bench.tracks.catalogue import technique
 from interp_bench.tracks.concepts import ConceptProblem, Pairs, Subspace
 
-_BUDGET = 1e11
-"""Multiply-adds that training may take; steps follow from it by size, never by the clock."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
@@ -35,13 +32,13 @@ class _Plan:
     screened: int
 
 
-def _plan(problem: ConceptProblem, steps: int, sites: int) -> _Plan:
+def _plan(problem: ConceptProblem, steps: int, sites: int, budget: float) -> _Plan:
     middle = problem.sites[len(problem.sites) // 2]
     positions = problem.activations(middle, torch.zeros(1, dtype=torch.long)).shape[1]
     work = problem.model.spec.params * positions
     small = work < 1e9
     batch = 32 if small else 16
-    affordable = int(_BUDGET / (work * batch))
+    affordable = int(budget / (work * batch))
     tried = max(1, min(sites, affordable // steps))
     return _Plan(
         batch=batch,
@@ -58,14 +55,20 @@ def _plan(problem: ConceptProblem, steps: int, sites: int) -> _Plan:
     cost="1 forward and 1 backward behind the site per step",
 )
 def das(
-    problem: ConceptProblem, *, steps: int = 100, sites: int = 2, learning_rate: float = 0.05
+    problem: ConceptProblem,
+    *,
+    steps: int = 60,
+    sites: int = 2,
+    learning_rate: float = 0.05,
+    budget: float = 1e11,
 ) -> Subspace:
     """An orthonormal basis trained so that interchanging it moves the output to the source's value.
 
     It starts from what a logistic probe reads and spends at most ``steps`` steps at each of the
-    ``sites`` where interchanging those should matter most; larger models get fewer of both.
+    ``sites`` where interchanging those should matter most. ``budget`` bounds the multiply-adds of
+    training: larger models get fewer of both, by their size and never by the clock.
     """
-    plan = _plan(problem, steps, sites)
+    plan = _plan(problem, steps, sites, budget)
     starts = {site: probe_directions(problem, site) for site in varying_sites(problem)}
     effects = measure_effects(problem, plan.screened)
     few = problem.pairs(128, n_inputs=len(effects.inputs))
