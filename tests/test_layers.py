@@ -265,7 +265,7 @@ def tree(folder: Path, **changes: str) -> dict[str, tuple[Import, ...]]:
         "tracks/features": "import torch\nfrom interp_bench.model.handle import Model\n",
         "techniques/pca": "from interp_bench.tracks.features import FeatureProblem\n",
         "harness/trial": "import pydantic\n",
-        "harness/runner": "from interp_bench.harness import trial\nfrom interp_bench.tracks import features\n",
+        "harness/runner": "import interp_bench.harness.trial\nfrom interp_bench.tracks import features\n",
         "board/table": "from interp_bench.harness.trial import Trial\n",
     }
     sources |= {name.replace("__", "/"): text for name, text in changes.items()}
