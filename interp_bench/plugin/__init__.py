@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interp_bench.plugin.options import add_options, refuse_stray_options
+from interp_bench.plugin.options import add_options, project_root, refuse_stray_options
 
 _ONLY_SHOWING = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test")
 
@@ -20,7 +20,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if getattr(known, "bench", False) and not known.file_or_dir:
         from interp_bench.harness.folders import tasks_folder
 
-        folder = str(tasks_folder(early_config.rootpath))
+        folder = str(tasks_folder(project_root(early_config)))
         args.insert(0, folder)
         known.file_or_dir = [folder]
 

@@ -27,7 +27,7 @@ class Options:
         compare_fail: the largest drop of skill, as text.
         explain: say what is not run and why, and run nothing.
         here: the folder pytest was started in.
-        root: the project's root folder.
+        root: the root folder of the project that pytest was started in.
     """
 
     techniques: tuple[str, ...]
@@ -112,8 +112,21 @@ def read_options(config: pytest.Config) -> Options:
         compare_fail=get("bench_compare_fail") or "",
         explain=get("bench_explain"),
         here=here,
-        root=config.rootpath,
+        root=project_root(config),
     )
+
+
+def project_root(config: pytest.Config) -> Path:
+    """Return the root of the project that pytest was started in, which holds its store and tasks.
+
+    pytest takes the values of ``--bench-technique`` and ``--bench-store`` for places to collect from
+    when it looks for its root, for it does so before it knows these options. A file elsewhere would
+    move the root there, or to a folder above both.
+    """
+    root, here = config.rootpath, config.invocation_params.dir
+    if config.option.rootdir or (config.inipath is not None and here.is_relative_to(root)):
+        return root
+    return next((folder for folder in (here, *here.parents) if (folder / "pyproject.toml").is_file()), here)
 
 
 def refuse_stray_options(config: pytest.Config) -> None:

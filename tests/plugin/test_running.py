@@ -241,3 +241,15 @@ def test_the_gate_on_drops_fails_what_got_worse_and_names_what_is_gone(project: 
     everything.assert_outcomes(passed=8)
     everything.stdout.fnmatch_lines(["gone: guessing/numbers?mine-small-0? (skill was *)"])
     everything.stdout.no_fnmatch_line("gone: guessing/numbers?ceiling-*")
+
+
+def test_a_technique_elsewhere_leaves_the_store_in_the_project_pytest_was_started_in(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    project.technique()
+    (project.path / "mine.py").rename(elsewhere / "mine.py")
+    result = project.bench(*SMALL, "--bench-technique", str(elsewhere / "mine.py"))
+    result.assert_outcomes(passed=6)
+    assert {trial.technique for trial in project.stored()} >= {"mine"}
+    assert not (elsewhere / ".interp-bench").exists()
