@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CEILING = "ceiling"
 """Name of the row that the harness adds to each track: the answer that the truth itself gives."""
 
+LARGE_GB = 2.0
+"""Models that need this much memory, in GiB, run on one worker at a time."""
+
 _ORDER: dict[Role, int] = {"ceiling": 0, "floor": 1, "technique": 2}
 
 
@@ -78,7 +81,12 @@ class Cell:
 
     @property
     def group(self) -> str:
-        """Model and seed: what one worker runs in one go."""
+        """What one worker runs in one go: a model and a seed, or all seeds of a large model.
+
+        Two workers never hold the same large model at once, which would double the peak of memory.
+        """
+        if self.spec.memory_gb >= LARGE_GB:
+            return self.spec.id
         return f"{self.spec.id}-{self.seed}"
 
     @property

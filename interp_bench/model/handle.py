@@ -35,12 +35,17 @@ class Model:
     Args:
         spec: the row of models.yaml.
         module: the network, in eval mode, no parameter requiring a gradient.
+
+    Attributes:
+        last_only: whether an LM of the transformers library computes logits at the last position
+            alone; a task that reads no other sets it and saves a vocabulary of logits a position.
     """
 
     def __init__(self, spec: ModelSpec, module: nn.Module) -> None:
         self.spec = spec
         self.module = module
         self.meter = Meter()
+        self.last_only = False
         self.anatomy: TransformerAnatomy | ConvAnatomy | None = find_transformer(module) or find_cnn(module)
         self._sites: dict[str, Site] = {}
         self._widths: dict[str, int] = {}
@@ -141,11 +146,14 @@ class Model:
 
     # ---------------------------------------------------------------- forward
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Return logits: tokens (batch, position) -> (batch, position, d_vocab); pixels -> (batch, class)."""
-        output = (
-            self.module(inputs, use_cache=False) if hasattr(self.module, "config") else self.module(inputs)
-        )
-        logits: Tensor = output if isinstance(output, Tensor) else output.logits
+        """Return logits: tokens (batch, position) -> (batch, position, d_vocab); pixels -> (batch, class).
+
+        With ``last_only`` the logits of an LM may have one position, the last.
+        """
+        if hasattr(self.module, "config"):
+            logits: Tensor = self.module(inputs, use_cache=False, logits_to_keep=int(self.last_only)).logits
+        else:
+            logits = self.module(inputs)
         self.meter.forwards += 1
         if logits.requires_grad:
             logits.register_hook(self._count_backward)

@@ -86,6 +86,7 @@ def plant_induction(model: Model, *, seed: int, dials: InductionDials | None = N
         PlantingError: the host is too narrow or too shallow.
     """
     dials = dials or InductionDials()
+    model.last_only = True
     return _Plan(model, torch.Generator().manual_seed(seed), dials).plant()
 
 

@@ -20,9 +20,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if getattr(known, "bench", False) and not known.file_or_dir:
         from interp_bench.harness.folders import tasks_folder
 
-        folder = str(tasks_folder(project_root(early_config)))
-        args.insert(0, folder)
-        known.file_or_dir = [folder]
+        root = project_root(early_config)
+        folder = tasks_folder(root)
+        args.insert(0, str(folder))
+        # pytest loads the conftest.py of these places and above them; the project's own is wanted too.
+        known.file_or_dir = [str(folder)] if folder.is_relative_to(root) else [str(root), str(folder)]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,6 +19,11 @@ def gpt2() -> nn.Module:
     return transformers.GPT2LMHeadModel(config)
 
 
+def gpt2_narrow() -> nn.Module:
+    config = transformers.GPT2Config(n_embd=16, n_layer=3, n_head=4, n_positions=32, **SIZES)
+    return transformers.GPT2LMHeadModel(config)
+
+
 def llama() -> nn.Module:
     config = transformers.LlamaConfig(
         hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
@@ -40,7 +45,7 @@ def vit() -> nn.Module:
     )
 
 
-BUILDERS = {"gpt2": gpt2, "llama": llama, "neox": neox, "vit": vit}
+BUILDERS = {"gpt2": gpt2, "gpt2-narrow": gpt2_narrow, "llama": llama, "neox": neox, "vit": vit}
 
 
 def build(kind: str) -> Model:
@@ -61,7 +66,7 @@ def build(kind: str) -> Model:
     return Model(spec, module.eval().requires_grad_(False))
 
 
-@pytest.fixture(params=["native", *BUILDERS])
+@pytest.fixture(params=["native", "gpt2", "llama", "neox", "vit"])
 def transformer(request: pytest.FixtureRequest) -> Model:
     return build(request.param)
 

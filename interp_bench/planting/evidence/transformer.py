@@ -78,6 +78,7 @@ def plant_evidence_transformer(
         raise PlantingError(f"{len(groups)} groups need as many key/value heads; {anatomy.n_kv_heads} exist")
     if anatomy.n_prefix:
         return _Vision(model, groups, generator, dials).plant()
+    model.last_only = True
     return _Language(model, groups, generator, dials).plant()
 
 
