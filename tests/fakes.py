@@ -27,6 +27,7 @@ class FakeSpec:
     ladder: str = "fake"
     tier: str = "quick"
     dtype: str = "float32"
+    memory_gb: float = 1.0
     revision: str = "r1"
 
 

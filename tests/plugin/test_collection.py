@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from interp_bench.harness import folders
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
@@ -85,6 +87,15 @@ def test_techniques_of_a_conftest_are_scored(project: Project) -> None:
     text = (project.path / "mine.txt").read_text(encoding="utf-8")
     conftest.write_text(conftest.read_text(encoding="utf-8") + text, encoding="utf-8")
     assert any("[mine-small-0]" in name for name in _ids(project.bench("--collect-only", "-q")))
+
+
+def test_the_conftest_of_a_project_without_tasks_counts_beside_the_tasks_of_the_package(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = tmp_path_factory.mktemp("package") / "tasks"
+    (project.path / "tasks").rename(packaged)
+    monkeypatch.setattr(folders, "tasks_folder", lambda root: packaged)
+    assert any("[random-small-0]" in name for name in _ids(project.bench("--collect-only", "-q")))
 
 
 def test_explain_says_what_is_not_run_and_runs_nothing(project: Project) -> None:
