@@ -38,7 +38,7 @@ leaderboard: $(VENV)/.installed
 	@$(BIN)/interp-bench leaderboard
 
 test: lint
-	@$(BIN)/python -m pytest -q -n $(WORKERS) $(TEST_ARGS)
+	@$(BIN)/python -m pytest -rs -n $(WORKERS) $(TEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --quiet .
