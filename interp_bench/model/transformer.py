@@ -151,6 +151,113 @@ def find_transformer(module: nn.Module) -> TransformerAnatomy | None:
     return None if reader is None else reader(module)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """Where one class of networks keeps its parts: paths below the network, and below a block."""
+
+    blocks: str
+    embedding: str
+    final_norm: str
+    head: str
+    norm1: str
+    norm2: str
+    out: str
+    mlp: str
+    mlp_in: str
+    mlp_out: str
+    mlp_gate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sizes:
+    """Heads and widths, as each class of networks names them in its own way."""
+
+    n_heads: int
+    n_kv_heads: int
+    d_head: int
+    d_model: int
+
+
+Split = Callable[[nn.Module, _Sizes], tuple[Projection, Projection, Projection]]
+
+
+def _assemble(
+    network: nn.Module,
+    layout: _Layout,
+    sizes: _Sizes,
+    split: Split,
+    *,
+    rotary: Rotary | None = None,
+    positions: Tensor | None = None,
+    class_token: Tensor | None = None,
+    parallel: bool = False,
+    causal: bool = True,
+    n_prefix: int = 0,
+) -> TransformerAnatomy:
+    blocks = tuple(_block(b, layout, sizes, split) for b in network.get_submodule(layout.blocks).children())
+    final_norm = network.get_submodule(layout.final_norm)
+    return TransformerAnatomy(
+        blocks=blocks,
+        token_embedding=network.get_submodule(layout.embedding),
+        position_embedding=positions,
+        class_embedding=class_token,
+        final_norm=final_norm,
+        head=Projection(network.get_submodule(layout.head)),
+        n_heads=sizes.n_heads,
+        n_kv_heads=sizes.n_kv_heads,
+        d_head=sizes.d_head,
+        d_model=sizes.d_model,
+        d_mlp=blocks[0].mlp_in.n_columns,
+        centered=isinstance(final_norm, nn.LayerNorm),
+        parallel=parallel,
+        causal=causal,
+        rotary=rotary,
+        n_prefix=n_prefix,
+    )
+
+
+def _block(block: nn.Module, layout: _Layout, sizes: _Sizes, split: Split) -> Block:
+    query, key, value = split(block, sizes)
+    gate = None if layout.mlp_gate is None else Projection(block.get_submodule(layout.mlp_gate))
+    return Block(
+        module=block,
+        norm1=block.get_submodule(layout.norm1),
+        norm2=block.get_submodule(layout.norm2),
+        query=query,
+        key=key,
+        value=value,
+        out=Projection(block.get_submodule(layout.out)),
+        mlp=block.get_submodule(layout.mlp),
+        mlp_in=Projection(block.get_submodule(layout.mlp_in)),
+        mlp_gate=gate,
+        mlp_out=Projection(block.get_submodule(layout.mlp_out)),
+    )
+
+
+def _apart(query: str, key: str, value: str) -> Split:
+    """Queries, keys and values have modules of their own."""
+
+    def split(block: nn.Module, sizes: _Sizes) -> tuple[Projection, Projection, Projection]:
+        q, k, v = (Projection(block.get_submodule(path)) for path in (query, key, value))
+        return q, k, v
+
+    return split
+
+
+def _fused(path: str, *, by_head: bool = False) -> Split:
+    """One module writes all queries, then keys, then values, or these three head by head."""
+
+    def split(block: nn.Module, sizes: _Sizes) -> tuple[Projection, Projection, Projection]:
+        module = block.get_submodule(path)
+        order = torch.arange(3 * sizes.n_heads * sizes.d_head)
+        shape = (sizes.n_heads, 3, sizes.d_head) if by_head else (3, sizes.n_heads, sizes.d_head)
+        columns = order.view(shape).transpose(0, 1) if by_head else order.view(shape)
+        q, k, v = (Projection(module, part.flatten()) for part in columns)
+        return q, k, v
+
+    return split
+
+
 def _half_split(d_rotary: int, base: float) -> Rotary:
     """Rotary pairs (i, i + d_rotary / 2), as transformers lays them out."""
     half = d_rotary // 2
@@ -164,205 +271,94 @@ def _adjacent(d_rotary: int, base: float) -> Rotary:
     return Rotary(first=even, second=even + 1, frequencies=base ** -(even.double() / d_rotary))
 
 
-def _gpt2(module: Any) -> TransformerAnatomy:
-    config, body = module.config, module.transformer
-    d = config.n_embd
-    blocks = tuple(
-        Block(
-            module=b,
-            norm1=b.ln_1,
-            norm2=b.ln_2,
-            query=Projection(b.attn.c_attn, torch.arange(d)),
-            key=Projection(b.attn.c_attn, torch.arange(d) + d),
-            value=Projection(b.attn.c_attn, torch.arange(d) + 2 * d),
-            out=Projection(b.attn.c_proj),
-            mlp=b.mlp,
-            mlp_in=Projection(b.mlp.c_fc),
-            mlp_gate=None,
-            mlp_out=Projection(b.mlp.c_proj),
-        )
-        for b in body.h
-    )
-    return TransformerAnatomy(
-        blocks=blocks,
-        token_embedding=body.wte,
-        position_embedding=body.wpe.weight,
-        class_embedding=None,
-        final_norm=body.ln_f,
-        head=Projection(module.lm_head),
-        n_heads=config.n_head,
-        n_kv_heads=config.n_head,
-        d_head=d // config.n_head,
-        d_model=d,
-        d_mlp=blocks[0].mlp_in.n_columns,
-        centered=True,
-        parallel=False,
-        causal=True,
-        rotary=None,
-        n_prefix=0,
-    )
+def _gpt2(network: nn.Module) -> TransformerAnatomy:
+    config: Any = network.config
+    layout = _Layout(
+        blocks="transformer.h", embedding="transformer.wte", final_norm="transformer.ln_f", head="lm_head",
+        norm1="ln_1", norm2="ln_2", out="attn.c_proj", mlp="mlp", mlp_in="mlp.c_fc", mlp_out="mlp.c_proj",
+    )  # fmt: skip
+    heads, d = config.n_head, config.n_embd
+    sizes = _Sizes(n_heads=heads, n_kv_heads=heads, d_head=d // heads, d_model=d)
+    positions = network.get_parameter("transformer.wpe.weight")
+    return _assemble(network, layout, sizes, _fused("attn.c_attn"), positions=positions)
 
 
-def _llama(module: Any) -> TransformerAnatomy:
-    config, body = module.config, module.model
-    d_head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    blocks = tuple(
-        Block(
-            module=b,
-            norm1=b.input_layernorm,
-            norm2=b.post_attention_layernorm,
-            query=Projection(b.self_attn.q_proj),
-            key=Projection(b.self_attn.k_proj),
-            value=Projection(b.self_attn.v_proj),
-            out=Projection(b.self_attn.o_proj),
-            mlp=b.mlp,
-            mlp_in=Projection(b.mlp.up_proj),
-            mlp_gate=Projection(b.mlp.gate_proj),
-            mlp_out=Projection(b.mlp.down_proj),
-        )
-        for b in body.layers
-    )
-    return TransformerAnatomy(
-        blocks=blocks,
-        token_embedding=body.embed_tokens,
-        position_embedding=None,
-        class_embedding=None,
-        final_norm=body.norm,
-        head=Projection(module.lm_head),
-        n_heads=config.num_attention_heads,
-        n_kv_heads=config.num_key_value_heads,
-        d_head=d_head,
-        d_model=config.hidden_size,
-        d_mlp=blocks[0].mlp_in.n_columns,
-        centered=False,
-        parallel=False,
-        causal=True,
-        rotary=_half_split(d_head, config.rope_parameters["rope_theta"]),
-        n_prefix=0,
-    )
-
-
-def _neox(module: Any) -> TransformerAnatomy:
-    config, body = module.config, module.gpt_neox
+def _llama(network: nn.Module) -> TransformerAnatomy:
+    config: Any = network.config
+    layout = _Layout(
+        blocks="model.layers", embedding="model.embed_tokens", final_norm="model.norm", head="lm_head",
+        norm1="input_layernorm", norm2="post_attention_layernorm", out="self_attn.o_proj", mlp="mlp",
+        mlp_in="mlp.up_proj", mlp_gate="mlp.gate_proj", mlp_out="mlp.down_proj",
+    )  # fmt: skip
     heads, d = config.num_attention_heads, config.hidden_size
-    d_head = d // heads
-    start = torch.arange(heads)[:, None] * 3 * d_head + torch.arange(d_head)
-    blocks = tuple(
-        Block(
-            module=b,
-            norm1=b.input_layernorm,
-            norm2=b.post_attention_layernorm,
-            query=Projection(b.attention.query_key_value, start.flatten()),
-            key=Projection(b.attention.query_key_value, (start + d_head).flatten()),
-            value=Projection(b.attention.query_key_value, (start + 2 * d_head).flatten()),
-            out=Projection(b.attention.dense),
-            mlp=b.mlp,
-            mlp_in=Projection(b.mlp.dense_h_to_4h),
-            mlp_gate=None,
-            mlp_out=Projection(b.mlp.dense_4h_to_h),
-        )
-        for b in body.layers
+    d_head = getattr(config, "head_dim", None) or d // heads
+    sizes = _Sizes(n_heads=heads, n_kv_heads=config.num_key_value_heads, d_head=d_head, d_model=d)
+    rotary = _half_split(d_head, config.rope_parameters["rope_theta"])
+    split = _apart("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    return _assemble(network, layout, sizes, split, rotary=rotary)
+
+
+def _neox(network: nn.Module) -> TransformerAnatomy:
+    config: Any = network.config
+    layout = _Layout(
+        blocks="gpt_neox.layers", embedding="gpt_neox.embed_in", final_norm="gpt_neox.final_layer_norm",
+        head="lm_head" if hasattr(network, "lm_head") else "embed_out",
+        norm1="input_layernorm", norm2="post_attention_layernorm", out="attention.dense", mlp="mlp",
+        mlp_in="mlp.dense_h_to_4h", mlp_out="mlp.dense_4h_to_h",
+    )  # fmt: skip
+    heads, d, rope = config.num_attention_heads, config.hidden_size, config.rope_parameters
+    sizes = _Sizes(n_heads=heads, n_kv_heads=heads, d_head=d // heads, d_model=d)
+    rotary = _half_split(int(d // heads * rope.get("partial_rotary_factor", 1.0)), rope["rope_theta"])
+    split = _fused("attention.query_key_value", by_head=True)
+    return _assemble(
+        network, layout, sizes, split, rotary=rotary, parallel=bool(config.use_parallel_residual)
     )
-    rope = config.rope_parameters
-    return TransformerAnatomy(
-        blocks=blocks,
-        token_embedding=body.embed_in,
-        position_embedding=None,
-        class_embedding=None,
-        final_norm=body.final_layer_norm,
-        head=Projection(module.lm_head if hasattr(module, "lm_head") else module.embed_out),
+
+
+def _native(network: nn.Module) -> TransformerAnatomy:
+    config: Any = network.cfg
+    inside = {"mlp_in": "mlp.fc_in", "mlp_out": "mlp.fc_out"}
+    if config.gated_mlp:
+        inside = {"mlp_in": "mlp.in", "mlp_gate": "mlp.gate", "mlp_out": "mlp.out"}
+    layout = _Layout(
+        blocks="layers", embedding="tok_embed", final_norm="ln_out", head="head",
+        norm1="ln1", norm2="ln2", out="attn.o", mlp="mlp", **inside,
+    )  # fmt: skip
+    heads = config.n_heads
+    sizes = _Sizes(
         n_heads=heads,
-        n_kv_heads=heads,
-        d_head=d_head,
-        d_model=d,
-        d_mlp=blocks[0].mlp_in.n_columns,
-        centered=True,
-        parallel=bool(config.use_parallel_residual),
-        causal=True,
-        rotary=_half_split(int(d_head * rope.get("partial_rotary_factor", 1.0)), rope["rope_theta"]),
-        n_prefix=0,
-    )
-
-
-def _native(module: Any) -> TransformerAnatomy:
-    config = module.cfg
-    gated = hasattr(module.layers[0].mlp, "gate")
-    blocks = tuple(
-        Block(
-            module=b,
-            norm1=b.ln1,
-            norm2=b.ln2,
-            query=Projection(b.attn.q),
-            key=Projection(b.attn.k),
-            value=Projection(b.attn.v),
-            out=Projection(b.attn.o),
-            mlp=b.mlp,
-            mlp_in=Projection(getattr(b.mlp, "in") if gated else b.mlp.fc_in),
-            mlp_gate=Projection(b.mlp.gate) if gated else None,
-            mlp_out=Projection(b.mlp.out if gated else b.mlp.fc_out),
-        )
-        for b in module.layers
-    )
-    rotary = module.layers[0].attn.rotary
-    return TransformerAnatomy(
-        blocks=blocks,
-        token_embedding=module.tok_embed,
-        position_embedding=None if rotary is not None else module.pos.weight,
-        class_embedding=None,
-        final_norm=module.ln_out,
-        head=Projection(module.head),
-        n_heads=config.n_heads,
-        n_kv_heads=config.n_key_value_heads or config.n_heads,
+        n_kv_heads=config.n_key_value_heads or heads,
         d_head=config.d_head,
         d_model=config.d_model,
-        d_mlp=blocks[0].mlp_in.n_columns,
-        centered=isinstance(module.ln_out, nn.LayerNorm),
-        parallel=False,
-        causal=True,
-        rotary=None if rotary is None else _adjacent(rotary.rotary_dim, rotary.effective_base),
-        n_prefix=0,
     )
+    rotary: Any = network.rotary
+    split = _apart("attn.q", "attn.k", "attn.v")
+    if rotary is None:
+        return _assemble(network, layout, sizes, split, positions=network.get_parameter("pos.weight"))
+    pairs = _adjacent(rotary.rotary_dim, rotary.effective_base)
+    return _assemble(network, layout, sizes, split, rotary=pairs)
 
 
-def _vit(module: Any) -> TransformerAnatomy:
-    if module.cls_token is None or getattr(module, "global_pool", "") != "token":
+def _vit(network: Any) -> TransformerAnatomy:
+    if network.cls_token is None or getattr(network, "global_pool", "") != "token":
         raise SiteError(
             "this ViT has no class token that its head reads; choose one with global_pool='token'"
         )
-    d, heads = module.embed_dim, module.blocks[0].attn.num_heads
-    blocks = tuple(
-        Block(
-            module=b,
-            norm1=b.norm1,
-            norm2=b.norm2,
-            query=Projection(b.attn.qkv, torch.arange(d)),
-            key=Projection(b.attn.qkv, torch.arange(d) + d),
-            value=Projection(b.attn.qkv, torch.arange(d) + 2 * d),
-            out=Projection(b.attn.proj),
-            mlp=b.mlp,
-            mlp_in=Projection(b.mlp.fc1),
-            mlp_gate=None,
-            mlp_out=Projection(b.mlp.fc2),
-        )
-        for b in module.blocks
-    )
-    return TransformerAnatomy(
-        blocks=blocks,
-        token_embedding=module.patch_embed.proj,
-        position_embedding=module.pos_embed,
-        class_embedding=module.cls_token,
-        final_norm=module.norm,
-        head=Projection(module.head),
-        n_heads=heads,
-        n_kv_heads=heads,
-        d_head=d // heads,
-        d_model=d,
-        d_mlp=blocks[0].mlp_in.n_columns,
-        centered=True,
-        parallel=False,
+    layout = _Layout(
+        blocks="blocks", embedding="patch_embed.proj", final_norm="norm", head="head",
+        norm1="norm1", norm2="norm2", out="attn.proj", mlp="mlp", mlp_in="mlp.fc1", mlp_out="mlp.fc2",
+    )  # fmt: skip
+    heads, d = network.blocks[0].attn.num_heads, network.embed_dim
+    sizes = _Sizes(n_heads=heads, n_kv_heads=heads, d_head=d // heads, d_model=d)
+    return _assemble(
+        network,
+        layout,
+        sizes,
+        _fused("attn.qkv"),
+        positions=network.pos_embed,
+        class_token=network.cls_token,
         causal=False,
-        rotary=None,
-        n_prefix=module.num_prefix_tokens,
+        n_prefix=network.num_prefix_tokens,
     )
 
 

@@ -55,7 +55,6 @@ class BenchItem(pytest.Item):
         item: BenchItem = cls.from_parent(parent, name=cell.name)
         item.cell, item.trial, item.reused = cell, None, False
         item.extra_keyword_matches.add(cell.task.track.name)
-        item.add_marker(pytest.mark.xdist_group(cell.group))
         return item
 
     def runtest(self) -> None:

@@ -42,7 +42,6 @@ def switch_on(config: pytest.Config) -> None:
     # filter wins.
     config.addinivalue_line("filterwarnings", "default")
     config.addinivalue_line("python_files", TASK_FILES)
-    config.addinivalue_line("markers", "xdist_group(name): model and seed that one worker runs in one go")
     try:
         plan = make_plan(
             options,
@@ -119,6 +118,15 @@ class BenchSession:
     def pytest_configure_node(self, node: Any) -> None:
         """Hand the plan to a worker, so that all agree on what is stored."""
         node.workerinput["interp_bench"] = {"run": self._plan.run, "stored": sorted(self._plan.stored)}
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Give each worker one model and seed at a time, unless another distribution was asked for."""
+        if config.getvalue("dist") not in ("load", "loadgroup"):
+            return None
+        from interp_bench.plugin.scheduling import ModelScheduling
+
+        return ModelScheduling(config, log, self._plan)
 
     def _announce(self, cells: Sequence[Cell], *, workers: int) -> None:
         reporter = self._reporter()
@@ -284,14 +292,14 @@ class BenchSession:
 
 
 def _distribute(config: pytest.Config, options: Options, plan: Plan, session: BenchSession) -> None:
-    """Have xdist give each worker one model and seed at a time, the largest models first."""
+    """Start no workers where there is nothing to compute; else keep the order of the plan."""
     if getattr(config.option, "dist", "no") == "no":
         return
     if options.explain or not plan.to_run(plan.cells):
         # Reading the store takes less time than starting a worker.
         config.option.dist, config.option.tx = "no", []
     elif config.option.dist in ("load", "loadgroup"):
-        config.option.dist, config.option.loadscopereorder = "loadgroup", False
+        config.option.loadscopereorder = False
 
 
 def _workers(config: pytest.Config) -> int:

@@ -33,6 +33,25 @@ def test_two_workers_store_each_trial_once(project: Project) -> None:
     second.stdout.no_fnmatch_line("*2 workers*")  # reading the store needs none
 
 
+def test_all_techniques_of_a_model_and_seed_run_in_one_worker(project: Project) -> None:
+    body = (
+        "import os\n    with open(f'ran-{problem.model.spec.id}-{problem.seed}', 'a') as file:\n"
+        "        file.write(f'{os.getpid()} ')"
+    )
+    names = [project.technique(body=body), project.technique(body=body, name="other.py")]
+    text = (project.path / "other.py").read_text(encoding="utf-8")
+    project.write("other.py", text.replace("def mine(", "def other("))
+    arguments = [argument for name in names for argument in ("--bench-technique", name)]
+    project.apart("--bench", *arguments, "--bench-seeds", "3", "-n", "2").assert_outcomes(
+        passed=36, skipped=12
+    )
+    ran = [path.read_text(encoding="utf-8").split() for path in project.path.glob("ran-*")]
+    assert len(ran) == 9
+    assert {len(workers) for workers in ran} == {2}
+    assert {len(set(workers)) for workers in ran} == {1}
+    assert len({worker for workers in ran for worker in workers}) == 2
+
+
 def test_a_worker_that_dies_leaves_a_crashed_trial(project: Project) -> None:
     project.technique(body="import os; os._exit(7)")
     result = project.apart(
