@@ -7,9 +7,8 @@ from torch import Tensor
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.planting.evidence.base import Evidence, Stimuli
+from interp_bench.planting.evidence.base import Evidence, Stimuli, draw_classes
 from interp_bench.planting.evidence.certify import certify_evidence, read_logits
-from interp_bench.planting.evidence.images import draw_classes
 from interp_bench.planting.evidence.plant import plant_evidence
 from interp_bench.tracks.attribution import AttributionProblem, AttributionTruth
 from interp_bench.tracks.base import Planted

@@ -12,7 +12,8 @@ from interp_bench.harness.discovery import load_file
 from interp_bench.model.handle import Model
 from interp_bench.model.opening import open_model
 from interp_bench.planting.circuit import CircuitBounds, certify_circuit
-from interp_bench.planting.evidence.transformer import plant_evidence_transformer, random_classes
+from interp_bench.planting.evidence.base import draw_classes
+from interp_bench.planting.evidence.transformer import plant_evidence_transformer
 from interp_bench.planting.induction import plant_induction
 from interp_bench.registry import load_registry
 from interp_bench.tracks.base import Planted
@@ -85,7 +86,7 @@ def test_evidence_in_a_transformer_decides(name: str, groups: tuple[int, ...]) -
     model = host(name)
     evidence = plant_evidence_transformer(model, groups, seed=1)
     generator = torch.Generator().manual_seed(9)
-    classes = random_classes(128, groups, generator)
+    classes = draw_classes(128, groups, generator)
     logits = evidence.read(model.logits(evidence.sample(classes, generator).inputs))
     for group in range(len(groups)):
         members = evidence.members(group)
@@ -97,7 +98,7 @@ def test_interchanging_carriers_swaps_one_group_only() -> None:
     model = host("native-150k")
     evidence = plant_evidence_transformer(model, (4, 4), seed=2)
     generator = torch.Generator().manual_seed(9)
-    base, source = (random_classes(64, (4, 4), generator) for _ in range(2))
+    base, source = (draw_classes(64, (4, 4), generator) for _ in range(2))
     inputs, other = (evidence.sample(classes, generator).inputs for classes in (base, source))
     for site, carriers in evidence.carriers.items():
         rows = torch.linalg.qr(carriers[evidence.members(0)].T).Q.T

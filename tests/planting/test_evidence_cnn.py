@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
 from interp_bench.model.opening import open_model
-from interp_bench.planting.evidence.base import Evidence
+from interp_bench.planting.evidence.base import Evidence, draw_classes
 from interp_bench.planting.evidence.certify import certify_evidence, interchange_accuracy, read_logits
 from interp_bench.planting.evidence.cnn import plant_evidence_cnn
 from interp_bench.planting.evidence.images import (
     Stamps,
     backgrounds,
-    draw_classes,
     make_stamps,
     matched_filters,
     sign_cells,

@@ -66,3 +66,10 @@ class Evidence:
         """Return (n, n_patterns) logits of the patterns: last position of an LM, or the classes."""
         final = logits[:, -1] if logits.ndim == 3 else logits
         return final[:, self.outputs.to(final.device)]
+
+
+def draw_classes(n: int, groups: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Draw one pattern of each group for ``n`` inputs: (n, n_groups) pattern indices."""
+    starts = torch.tensor([0, *groups[:-1]]).cumsum(0)
+    drawn = [torch.randint(size, (n,), generator=generator) for size in groups]
+    return torch.stack(drawn, 1) + starts

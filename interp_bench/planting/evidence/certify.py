@@ -18,8 +18,7 @@ from torch import Tensor
 
 from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate, Check
-from interp_bench.planting.evidence.base import Evidence, Stimuli
-from interp_bench.planting.evidence.images import draw_classes
+from interp_bench.planting.evidence.base import Evidence, Stimuli, draw_classes
 
 ACCURACY, SUFFICIENCY, INERTNESS, INTERCHANGE = 0.9, 0.9, 0.9, 0.9
 ABOVE_CHANCE = 0.3

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.planting.evidence.images import Stamps, draw_classes, make_stamps
+from interp_bench.planting.evidence.base import draw_classes
+from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.evidence.wiring import Wiring
 
 THRESHOLD = 0.5  # of a filter's response to its own pattern

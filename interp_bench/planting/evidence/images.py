@@ -166,10 +166,3 @@ def make_stamps(
         device=device,
         dtype=dtype,
     )
-
-
-def draw_classes(n: int, groups: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Draw one pattern of each group for ``n`` inputs: (n, n_groups) pattern indices."""
-    starts = torch.tensor([0, *groups[:-1]]).cumsum(0)
-    drawn = [torch.randint(size, (n,), generator=generator) for size in groups]
-    return torch.stack(drawn, 1) + starts

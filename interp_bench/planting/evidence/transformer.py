@@ -17,12 +17,13 @@ from torch import Tensor
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
 from interp_bench.model.projection import weight_of
-from interp_bench.planting.evidence.base import Evidence, Sampler, Stimuli
+from interp_bench.planting.evidence.alphabet import Alphabet, TokenSampler
+from interp_bench.planting.evidence.base import Evidence, Stimuli, draw_classes
 from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.heads import Head, Match, implant_head
 from interp_bench.planting.neurons import Neuron, implant_neurons
 from interp_bench.planting.stream import Positions, Read, Stream
-from interp_bench.planting.tokens import N_PREFIX, quiet_tokens
+from interp_bench.planting.tokens import N_PREFIX
 
 # Noise in patches excites detectors up to 0.2; nothing but evidence reaches the deciding neurons.
 _DETECT, _DECIDE = 0.45, 0.25
@@ -164,9 +165,16 @@ class _Language(_Plant):
             raise PlantingError(
                 f"evidence in an LM needs at least {2 + self.gap} layers, the host has {depth}"
             )
-        alphabet = self._alphabet()
-        sampler = alphabet.sampler(self.dials, self.model.device)
-        shown = sampler(random_classes(8, self.groups, self.generator), self.generator)
+        dials, n = self.dials, sum(self.groups)
+        alphabet = Alphabet.draw(self.model, n, self.generator, length=dials.length)
+        sampler = TokenSampler(
+            alphabet=alphabet,
+            length=dials.length,
+            copies=dials.copies,
+            decoys=dials.decoys,
+            device=self.model.device,
+        )
+        shown = sampler(draw_classes(8, self.groups, self.generator), self.generator)
         markers = shown.masks.any(1)
         stream = Stream(
             self.model,
@@ -191,21 +199,7 @@ class _Language(_Plant):
             parts=tuple(self.parts),
         )
 
-    def _alphabet(self) -> _Alphabet:
-        n = sum(self.groups)
-        tokens = quiet_tokens(self.model, 5 * n + 40, self.generator, length=self.dials.length)
-        prefix, order = tokens[:N_PREFIX], tokens[N_PREFIX:]
-        if len(order) < 6 * n:
-            raise PlantingError(f"{n} patterns need {6 * n} usable tokens, the vocabulary has {len(order)}")
-        return _Alphabet(
-            prefix=prefix,
-            markers=order[: 2 * n].view(n, 2),
-            outputs=order[2 * n : 3 * n],
-            decoys=order[3 * n : 4 * n],
-            fillers=order[4 * n :],
-        )
-
-    def _embed(self, stream: Stream, alphabet: _Alphabet) -> None:
+    def _embed(self, stream: Stream, alphabet: Alphabet) -> None:
         stream.embed_everywhere("one")
         stream.embed("decoy", alphabet.decoys, torch.ones(len(alphabet.decoys), 1))
         start = 0
@@ -213,56 +207,6 @@ class _Language(_Plant):
             tokens = alphabet.markers[start : start + size]
             stream.embed(f"a{g}", tokens.flatten(), torch.eye(size).repeat_interleave(2, dim=0))
             start += size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Alphabet:
-    """Disjoint token sets: markers (n_patterns, 2 spellings), outputs, decoys and fillers.
-
-    ``prefix`` stands in front of every input and nowhere else.
-    """
-
-    prefix: Tensor
-    markers: Tensor
-    outputs: Tensor
-    decoys: Tensor
-    fillers: Tensor
-
-    def sampler(self, dials: EvidenceDials, device: torch.device) -> Sampler:
-        """Return a sampler of token sequences; the last token is always a filler."""
-
-        def draw(pool: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-            return pool[torch.randint(len(pool), shape, generator=generator)]
-
-        def sample(classes: Tensor, generator: torch.Generator) -> Stimuli:
-            n, k = classes.shape
-            tokens = draw(self.fillers, (n, dials.length), generator)
-            tokens[:, :N_PREFIX] = self.prefix
-            masks = torch.zeros(n, k, dials.length, dtype=torch.bool)
-            places = torch.rand(n, dials.length - N_PREFIX - 1, generator=generator).argsort(1) + N_PREFIX
-            rows = torch.arange(n)
-            for slot in range(k * dials.copies):
-                column, group = places[:, slot], slot // dials.copies
-                pattern = classes[:, group]
-                spelling = torch.randint(2, (n,), generator=generator)
-                marker = self.markers[pattern.clamp(min=0), spelling]
-                shown = pattern >= 0
-                tokens[rows[shown], column[shown]] = marker[shown]
-                masks[rows[shown], group, column[shown]] = True
-            for slot in range(k * dials.copies, k * dials.copies + dials.decoys):
-                tokens[rows, places[:, slot]] = draw(self.decoys, (n,), generator)
-            return Stimuli(inputs=tokens.to(device), masks=masks)
-
-        return sample
-
-
-def random_classes(n: int, groups: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Draw (n, n_groups) pattern indices, one of each group."""
-    columns, start = [], 0
-    for size in groups:
-        columns.append(start + torch.randint(size, (n,), generator=generator))
-        start += size
-    return torch.stack(columns, dim=1)
 
 
 class _Vision(_Plant):
@@ -278,7 +222,7 @@ class _Vision(_Plant):
                 f"{len(outputs)} patterns need as many classes, it has {self.model.n_outputs}"
             )
         stamps = self._stamps()
-        shown = stamps.sample(random_classes(8, self.groups, self.generator), self.generator)
+        shown = stamps.sample(draw_classes(8, self.groups, self.generator), self.generator)
         patches, token = self._stamped_patches(shown, stamps.cell), slice(0, 1)
         stream = Stream(
             self.model,
@@ -341,6 +285,3 @@ class _Vision(_Plant):
         flag = stream.vectors("class", torch.ones(1, 1))[0]
         self.anatomy.class_embedding.data += flag.to(self.anatomy.class_embedding)
         stream.changed()
-
-
-__all__ = ["EvidenceDials", "plant_evidence_transformer", "random_classes"]
