@@ -55,8 +55,8 @@ class _Size:
     @classmethod
     def of(cls, model: Model, n_train: int) -> _Size:
         if model.spec.params < _LARGE:
-            return cls(train=n_train, repeats=3, pairs=48, certified=32, sites=99)
-        return cls(train=n_train // 2, repeats=2, pairs=24, certified=16, sites=2)
+            return cls(train=n_train, repeats=3, pairs=32, certified=32, sites=99)
+        return cls(train=n_train // 2, repeats=2, pairs=16, certified=16, sites=2)
 
 
 @task(version=1, needs=Needs(modalities=("lm",)))

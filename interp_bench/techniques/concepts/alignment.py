@@ -57,7 +57,7 @@ def _plan(problem: ConceptProblem, steps: int, sites: int, budget: float) -> _Pl
 def das(
     problem: ConceptProblem,
     *,
-    steps: int = 60,
+    steps: int = 50,
     sites: int = 2,
     learning_rate: float = 0.05,
     budget: float = 1e11,
