@@ -29,7 +29,7 @@ from interp_bench.tracks.concepts import (
 )
 from interp_bench.tracks.recall import Recall
 
-INTERCHANGE, NOTHING = 0.95, 0.2
+INTERCHANGE, NOTHING = 0.95, 0.25
 MOST_SITES = 10
 _LARGE = 50_000_000
 
