@@ -9,7 +9,7 @@ from interp_bench.registry import Registry, count_parameters, load_registry
 
 QUICK = {
     "native-30k", "native-150k", "native-900k", "native-5m", "smollm2-135m",
-    "convnext-slim-20k", "convnext-atto", "resnet18", "vit-slim-200k", "vit-tiny",
+    "convnext-slim-20k", "resnet18", "vit-slim-200k", "vit-tiny",
 }  # fmt: skip
 REGISTRY = load_registry()
 

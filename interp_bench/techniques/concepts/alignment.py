@@ -37,7 +37,7 @@ def _plan(problem: ConceptProblem, steps: int, sites: int, budget: float) -> _Pl
     positions = problem.activations(middle, torch.zeros(1, dtype=torch.long)).shape[1]
     work = problem.model.spec.params * positions
     small = work < 1e9
-    batch = 32 if small else 16
+    batch = 32 if small else 8
     affordable = int(budget / (work * batch))
     tried = max(1, min(sites, affordable // steps))
     return _Plan(
