@@ -6,7 +6,8 @@ A second run takes over a stored trial when its key is the same and its status i
 status          on the next run
 =============== ===================================================================
 ok, invalid     reused: the same question gives the same answer
-skipped         tried again, which costs next to nothing; the reason may have gone
+skipped         reused where the technique itself declined the planted problem, as it will
+                again; tried again where the model was not here
 failed, crashed,
 timed_out,
 out_of_memory   run again: the cause may have been mended, or lain in the machine
@@ -25,8 +26,15 @@ from interp_bench.harness.trial import SCHEMA
 if TYPE_CHECKING:
     from interp_bench.tracks.catalogue import Task
 
-REUSED = frozenset({"ok", "invalid"})
-"""Statuses that a later run takes over instead of running the trial again."""
+
+def is_settled(status: str, *, posed: bool) -> bool:
+    """Whether a later run takes a stored trial over instead of running it again.
+
+    Args:
+        status: its status.
+        posed: whether its problem was planted and calibrated, so that the technique saw it.
+    """
+    return status in ("ok", "invalid") or (status == "skipped" and posed)
 
 
 def content_key(

@@ -11,6 +11,7 @@ from types import TracebackType
 from pydantic import ValidationError
 
 from interp_bench.errors import StoreError
+from interp_bench.harness.keys import is_settled
 from interp_bench.harness.trial import SCHEMA, Trial
 
 DEFAULT_PATH = Path(".interp-bench") / "store.sqlite3"
@@ -135,14 +136,14 @@ class Store:
         )
         return found[0] if found else None
 
-    def statuses(self) -> dict[str, str]:
-        """Return the status of the newest trial of every content key."""
+    def settled(self) -> frozenset[str]:
+        """Return the content keys whose newest trial a later run takes over; see `keys`."""
         with self._errors():
             rows = self._connection.execute(
-                "SELECT t.key, t.status, max(u.sequence) FROM trials t JOIN uses u ON u.trial_id = t.id"
-                " GROUP BY t.key"
+                "SELECT t.key, t.status, json_extract(t.json, '$.ceiling_scores') NOT IN ('{}', ''),"
+                " max(u.sequence) FROM trials t JOIN uses u ON u.trial_id = t.id GROUP BY t.key"
             ).fetchall()
-        return {row[0]: row[1] for row in rows}
+        return frozenset(key for key, status, posed, _ in rows if is_settled(status, posed=bool(posed)))
 
     def trials(self, run: str | None = None) -> list[Trial]:
         """Return the trials that belong to a run, reused ones included, or all; oldest first."""

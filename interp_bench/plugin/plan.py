@@ -17,7 +17,6 @@ from interp_bench.harness.estimate import QUICK_LIMIT, Timings, spoken
 from interp_bench.harness.folders import task_files
 from interp_bench.harness.gates import Gates, load_comparison, parse_max_drop, parse_min_skill
 from interp_bench.harness.grid import Cell, Grid
-from interp_bench.harness.keys import REUSED
 from interp_bench.harness.selection import parse_seeds, select_models, select_tasks, select_techniques
 from interp_bench.harness.store import DEFAULT_PATH, Store
 from interp_bench.plugin.options import Options
@@ -186,9 +185,7 @@ def check_device(device: str) -> None:
 
 def _stored(path: Path, *, fresh: bool) -> frozenset[str]:
     with Store.open(path) as store:
-        return frozenset(
-            () if fresh else (key for key, status in store.statuses().items() if status in REUSED)
-        )
+        return frozenset() if fresh else store.settled()
 
 
 def _gates(options: Options, known: set[str], store: Path) -> Gates:

@@ -83,12 +83,21 @@ def test_latest_has_one_trial_for_each_technique_task_model_and_seed(
         assert {trial.key for trial in store.latest()} == {"0a", "1a", "0b", "1b"}
 
 
-def test_statuses_are_those_of_the_newest(path: Path, make_trial: MakeTrial) -> None:
+def test_the_newest_trial_of_a_key_settles_it(path: Path, make_trial: MakeTrial) -> None:
     with Store.open(path) as store:
         store.put(make_trial(run_id="a", key="k", status="failed", reason="x"))
-        assert store.statuses() == {"k": "failed"}
+        assert store.settled() == frozenset()
         store.put(make_trial(run_id="b", key="k"))
-        assert store.statuses() == {"k": "ok"}
+        assert store.settled() == {"k"}
+
+
+def test_a_skip_is_settled_only_by_the_technique_itself(path: Path, make_trial: MakeTrial) -> None:
+    with Store.open(path) as store:
+        store.put(make_trial(key="absent", status="skipped", reason="its weights are not here"))
+        declined = {"floor_scores": {"mcc": 0.1}, "ceiling_scores": {"mcc": 1.0}}
+        store.put(make_trial(key="declined", status="skipped", reason="too many edges", **declined))
+        store.put(make_trial(key="invalid", status="invalid", reason="not certified"))
+        assert store.settled() == {"declined", "invalid"}
 
 
 def test_two_writers_at_once_lose_nothing(path: Path, make_trial: MakeTrial) -> None:

@@ -103,6 +103,8 @@ def test_a_technique_that_does_not_apply_is_skipped(project: Project) -> None:
     project.technique(body="from interp_bench.errors import Inapplicable; raise Inapplicable('no heads')")
     result = project.bench(*SMALL, "--bench-technique", "mine.py", "-rs")
     result.assert_outcomes(passed=4, skipped=2)
+    again = project.bench("--bench-technique", "mine.py")
+    again.stdout.fnmatch_lines(["*6 stored already*"])
     result.stdout.fnmatch_lines(["SKIPPED * no heads"])
 
 
