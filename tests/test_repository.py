@@ -27,7 +27,7 @@ FOLDERS = ("interp_bench", "tasks", "tests", "examples", "benchmarks")
 NAMED = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "models.yaml")
 # Put together here, so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile("|".join(["/wo" + "rk/", "/tm" + "p/", "/ro" + "ot/", "/ho" + r"me/\w"]))
-INDEX_HOSTS = re.compile("|".join(["pypi" + r"\.org", "pythonhosted" + r"\.org", "--index" + "-url"]))
+INDEX_HOSTS = re.compile("|".join(["pypi" + r"\.org", "python" + r"hosted\.org", "--index" + "-url"]))
 
 
 def python_files() -> list[Path]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from interp_bench.model.projection import Projection
 from interp_bench.planting.stream import ALL, Positions, Read, Stream
 
 
@@ -78,10 +79,7 @@ def _gate(stream: Stream, layer: int, neuron: Neuron, one: Tensor, positions: Po
     return weights
 
 
-def _set_columns(projection: object, columns: Tensor, weight: Tensor, bias: Tensor) -> None:
-    from interp_bench.model.projection import Projection
-
-    assert isinstance(projection, Projection)
+def _set_columns(projection: Projection, columns: Tensor, weight: Tensor, bias: Tensor) -> None:
     for i, column in enumerate(columns.tolist()):
         part = projection.narrow(column, 1)
         part.write(weight[:, i : i + 1])
