@@ -34,9 +34,12 @@ def weight_composition(problem: CircuitProblem) -> EdgeScores:
 
 def _unit_grams(weights: list[Tensor]) -> Tensor:
     """Return (n, d_model^2): W^T W of each weight (n_rows, d_model), at unit norm."""
-    grams = torch.stack([(weight.T @ weight).flatten() for weight in weights])
-    units: Tensor = grams / grams.norm(dim=1, keepdim=True).clamp(min=1e-30)
-    return units
+    d_model = weights[0].shape[1]
+    grams = torch.empty(len(weights), d_model**2, device=weights[0].device)
+    for gram, weight in zip(grams, weights, strict=True):  # filled in place: a copy of all is large
+        torch.matmul(weight.T, weight, out=gram.view(d_model, d_model))
+        gram /= gram.norm().clamp(min=1e-30)
+    return grams
 
 
 def _write_weights(model: Model) -> list[Tensor]:
