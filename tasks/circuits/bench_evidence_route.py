@@ -35,7 +35,7 @@ def evidence_route(
     outcomes = plant.outputs[torch.stack([shown, others], dim=1)][:n_pairs]
     problem = CircuitProblem(
         model=model,
-        seed=seed,
+        seed=int(torch.randint(2**31 - 1, (), generator=generator)),
         clean=clean[:n_pairs],
         corrupted=corrupted[:n_pairs],
         outcomes=outcomes.to(model.device),

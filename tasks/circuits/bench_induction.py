@@ -36,7 +36,7 @@ def induction(
     outcomes = torch.stack([alphabet[answers], alphabet[others]], dim=1)[:n_pairs]
     problem = CircuitProblem(
         model=model,
-        seed=seed,
+        seed=int(torch.randint(2**31 - 1, (), generator=generator)),
         clean=clean[:n_pairs],
         corrupted=corrupted[:n_pairs],
         outcomes=outcomes.to(model.device),

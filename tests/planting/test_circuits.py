@@ -128,6 +128,7 @@ def test_tasks_plant_certified_problems(task: str, name: str) -> None:
     planted: Planted[CircuitProblem, CircuitTruth] = CATALOGUE.tasks[task].function(host(name), 7)
     assert planted.certificate.passed, planted.certificate.reason
     assert len(planted.truth.edges) == 5
+    assert planted.problem.seed != 7  # the seed of the plant would give the truth away
     problem = planted.problem
     assert bool((problem.metric(problem.model.logits(problem.clean)) > 0).all())
     assert bool((problem.metric(problem.model.logits(problem.corrupted)) < 0).all())
