@@ -82,7 +82,8 @@ def patched_logits(model: Model, inputs: Tensor, replacement: Tensor, cut: Tenso
         model: a transformer.
         inputs: the batch that everything else runs on.
         replacement: (n_sources, batch, position, d_model), what a cut edge carries.
-        cut: (n_sources, n_destinations) bool, which edges are cut.
+        cut: (n_sources, n_destinations) bool, which edges are cut; or (batch, n_sources,
+            n_destinations), for each input its own.
 
     Returns:
         The logits.
@@ -103,11 +104,12 @@ class _PatchedRun:
         self.replacement = replacement
         self.gap = torch.zeros_like(replacement)
         self.rows = {name: row for row, name in enumerate(model.graph.sources)}
-        self.needed = cut.any(dim=1)
+        anywhere = cut.any(dim=0) if cut.ndim == 3 else cut
+        self.needed = anywhere.any(dim=1)
         self.residual: Tensor | None = None
         self.groups: dict[tuple[str, int | None], list[tuple[int, Destination]]] = {}
         for column, destination in enumerate(model.graph.destinations):
-            if bool(cut[:, column].any()):
+            if bool(anywhere[:, column].any()):
                 key = (destination.letter, destination.layer)
                 self.groups.setdefault(key, []).append((column, destination))
 
@@ -157,8 +159,9 @@ class _PatchedRun:
         assert self.residual is not None
         n_sources = group[0][1].n_sources
         columns = [column for column, _ in group]
-        weights = self.cut[:n_sources, columns].T.to(self.gap)
-        return self.residual + torch.einsum("vu,ubpd->vbpd", weights, self.gap[:n_sources])
+        weights = self.cut[..., :n_sources, columns].to(self.gap)
+        terms = "buv,ubpd->vbpd" if weights.ndim == 3 else "uv,ubpd->vbpd"
+        return self.residual + torch.einsum(terms, weights, self.gap[:n_sources])
 
     def _project(self, layer: int, letter: str, out: Tensor) -> Tensor:
         group = self.groups[letter, layer]

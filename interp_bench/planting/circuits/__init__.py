@@ -1,0 +1,1 @@
+"""Circuits planted by weight edits, one file each."""
