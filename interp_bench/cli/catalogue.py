@@ -50,7 +50,8 @@ def technique_record(technique: Technique) -> dict[str, Any]:
 
 def task_record(task: Task) -> dict[str, Any]:
     """Return what is registered of a task; its arguments are the dials of its difficulty."""
-    return {**_entry_record(task), "dials": dict(task.arguments)}
+    quick = None if task.quick is None else _needs_record(task.quick)
+    return {**_entry_record(task), "dials": dict(task.arguments), "quick": quick}
 
 
 def load_entries() -> tuple[tuple[Technique, ...], tuple[Task, ...]]:

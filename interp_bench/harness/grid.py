@@ -132,6 +132,7 @@ class Grid:
         techniques, tasks, specs, seeds: the selection; ceiling and floor rows are added to it.
         floors: the guessing technique of each track, by the track's name.
         device: device to run on.
+        brief: whether tasks keep to the models that they name for the quick tier.
     """
 
     techniques: Sequence[Technique]
@@ -140,6 +141,7 @@ class Grid:
     seeds: Sequence[int]
     floors: dict[str, Technique]
     device: str = "cpu"
+    brief: bool = False
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -156,7 +158,7 @@ class Grid:
         tasks = sorted(self.tasks, key=lambda task: task.id)
         for spec in sorted(self.specs, key=lambda spec: (-spec.params, spec.id)):
             revision = spec.revision
-            asked = [task for task in tasks if _unmet(task, spec) is None]
+            asked = [task for task in tasks if self._unmet_task(task, spec) is None]
             for seed in self.seeds:
                 for task in asked:
                     for row in rows[task.track.name]:
@@ -201,11 +203,21 @@ class Grid:
                 reason = f"no task of the {technique.track.name} track is selected"
                 absent.append(Absent(what=technique.id, reason=reason))
         for spec in self.specs:
-            for entry in (*self.tasks, *self.techniques):
-                reason_of_entry = _unmet(entry, spec)
-                if reason_of_entry is not None:
-                    absent.append(Absent(what=f"{entry.id} on {spec.id}", reason=reason_of_entry))
+            reasons = {task.id: self._unmet_task(task, spec) for task in self.tasks}
+            reasons |= {technique.id: _unmet(technique, spec) for technique in self.techniques}
+            absent += [
+                Absent(what=f"{name} on {spec.id}", reason=reason)
+                for name, reason in reasons.items()
+                if reason is not None
+            ]
         return absent
+
+    def _unmet_task(self, task: Task, spec: ModelSpec) -> str | None:
+        reason = _unmet(task, spec)
+        if reason is None and self.brief and task.quick is not None:
+            reason = task.quick.unmet_by(spec.modality, spec.kind, spec.params)
+            return reason and f"{reason} in the quick tier; name the task or the model to run it all the same"
+        return reason
 
 
 def _unmet(entry: Entry, spec: ModelSpec) -> str | None:

@@ -158,6 +158,7 @@ def _select(options: Options, registry: Registry, places: Sequence[Path]) -> tup
         seeds=parse_seeds(options.seeds),
         floors=floors,
         device=options.device,
+        brief=options.tier == "quick" and not options.tasks and not options.models,
     )
     return grid, {name for t in CATALOGUE.techniques.values() for name in (t.name, t.id)}
 

@@ -93,7 +93,14 @@ class Technique(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Entry):
-    """A registered task: called with a Model and a seed, it plants, certifies and returns Planted."""
+    """A registered task: called with a Model and a seed, it plants, certifies and returns Planted.
+
+    Attributes:
+        quick: models that it runs on where nothing but the quick tier selects it; all that meet
+            its needs when None.
+    """
+
+    quick: Needs | None = None
 
 
 @dataclass(slots=True)
@@ -191,13 +198,15 @@ def technique(
 
 
 def task(
-    *, version: int = 1, needs: Needs | None = None
+    *, version: int = 1, needs: Needs | None = None, quick: Needs | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as a task; its return annotation says on which track.
 
     Args:
         version: raise it when the plant changes.
         needs: which models it applies to; any when None.
+        quick: on which of them it runs where nothing but the quick tier selects it, so that the
+            tier stays within minutes; naming a task or a model lifts this.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -217,7 +226,7 @@ def task(
         track = next((t for t in CATALOGUE.tracks.values() if t.problem_type is arguments[0]), None)
         if track is None or track.truth_type is not arguments[1]:
             raise RegistrationError(f"{where}: Planted[...] does not name the Problem and Truth of one track")
-        CATALOGUE.add(Task(**_common(function, where, track, version, needs, given=2)))
+        CATALOGUE.add(Task(**_common(function, where, track, version, needs, given=2), quick=quick))
         return function
 
     return register

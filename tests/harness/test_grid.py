@@ -48,6 +48,16 @@ def test_needs_that_are_not_met_are_explained_and_not_run(full: Grid) -> None:
     assert "at most 100 parameters" in absent.reason
 
 
+def test_the_quick_tier_keeps_a_task_to_the_models_it_names(full: Grid) -> None:
+    task = dataclasses.replace(CATALOGUE.tasks["guessing/numbers"], quick=Needs(max_params=100))
+    grid = dataclasses.replace(full, tasks=[task], brief=True)
+    assert {cell.spec.id for cell in grid.cells} == {"small"}
+    assert [absent.what for absent in grid.explain()] == ["guessing/numbers on large"]
+    assert "in the quick tier; name the task" in grid.explain()[0].reason
+    named = dataclasses.replace(grid, brief=False)
+    assert {cell.spec.id for cell in named.cells} == {"small", "large"}
+
+
 def test_a_task_whose_needs_are_not_met_asks_nobody(full: Grid) -> None:
     task = dataclasses.replace(CATALOGUE.tasks["guessing/numbers"], needs=Needs(modalities=("image",)))
     grid = dataclasses.replace(full, tasks=[task])
