@@ -1,4 +1,6 @@
-"""Interventions and gradients on single edges of the circuit graph of a transformer.
+"""Interventions and gradients on single edges of the circuit graph, here of a transformer.
+
+Those of a CNN are in ``channel_edges``; the three public functions take either kind of network.
 
 The input of every destination is the sum of what its sources wrote. Cutting an edge replaces one
 term of that sum, for that destination alone, by another value of the same source. Because every
@@ -16,10 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from interp_bench.model.channel_edges import channel_attributions, channel_outputs, channel_patched_logits
 from interp_bench.model.graph import Destination
 from interp_bench.model.handle import Model
 from interp_bench.model.hooks import hooked
 from interp_bench.model.transformer import TransformerAnatomy
+from interp_bench.model.vision import ConvAnatomy
 
 Hooks = list[tuple[nn.Module, Any, Callable[[Tensor], Tensor | None]]]
 
@@ -28,13 +32,16 @@ def source_outputs(model: Model, inputs: Tensor) -> Tensor:
     """Return what every source writes into the residual stream, without gradient.
 
     Args:
-        model: a transformer.
+        model: a network with a circuit graph.
         inputs: tokens or pixels, one batch.
 
     Returns:
         (n_sources, batch, position, d_model); the sum over sources (and output biases) is the
-        input of the final norm.
+        input of the final norm. For a CNN (n_sources, batch, 1, width), the values of each channel
+        group, flattened and padded with zeros.
     """
+    if isinstance(model.anatomy, ConvAnatomy):
+        return channel_outputs(model, inputs)
     writes = _Writes(model)
     with torch.no_grad(), hooked(writes.hooks()):
         model(inputs)
@@ -79,15 +86,18 @@ def patched_logits(model: Model, inputs: Tensor, replacement: Tensor, cut: Tenso
     """Run the model with some edges carrying replaced values.
 
     Args:
-        model: a transformer.
+        model: a network with a circuit graph.
         inputs: the batch that everything else runs on.
-        replacement: (n_sources, batch, position, d_model), what a cut edge carries.
+        replacement: (n_sources, batch, position, d_model) from ``source_outputs``, what a cut edge
+            carries.
         cut: (n_sources, n_destinations) bool, which edges are cut; or (batch, n_sources,
             n_destinations), for each input its own.
 
     Returns:
         The logits.
     """
+    if isinstance(model.anatomy, ConvAnatomy):
+        return channel_patched_logits(model, inputs, replacement, cut)
     run = _PatchedRun(model, replacement, cut & model.graph.valid)
     with hooked(run.hooks()):
         return model(inputs)
@@ -199,15 +209,18 @@ def edge_attributions(
     gradients are contracted layer by layer, so nothing of size (edges, batch, position) exists.
 
     Args:
-        model: a transformer.
+        model: a network with a circuit graph.
         inputs: one batch.
         metric: logits -> (batch,).
-        deltas: (n_sources, batch, position, d_model) changes.
-        stream: (batch, position, d_model) in place of the residual stream before block 0.
+        deltas: (n_sources, batch, position, d_model) changes, in the form of ``source_outputs``.
+        stream: (n_roots, batch, position, d_model) in place of what the roots of the graph write: the
+            residual stream before block 0, or the output of a CNN's stem.
 
     Returns:
         (n_sources, n_destinations) scores, zero where there is no edge.
     """
+    if isinstance(model.anatomy, ConvAnatomy):
+        return channel_attributions(model, inputs, metric, deltas, stream=stream)
     tape = _Tape(model, stream)
     with torch.enable_grad(), hooked(tape.hooks()):
         total = metric(model(inputs)).sum()
@@ -244,7 +257,7 @@ class _Tape:
         return list(found.values())
 
     def _leaf(self, x: Tensor) -> Tensor:
-        return (x if self.stream is None else self.stream).detach().requires_grad_()
+        return (x if self.stream is None else self.stream[0]).detach().requires_grad_()
 
     def _norm_input(self, key: tuple[int | None, int], x: Tensor) -> None:
         self.norm_inputs[key] = x.detach()

@@ -1,8 +1,9 @@
-"""The circuit graph of a transformer: which node can feed which input of which other node.
+"""The circuit graph of a network: which node can feed which input of which other node.
 
-Sources are ``input``, the heads ``a{l}.h{h}`` and the MLPs ``m{l}``. Destinations are the query,
-key and value inputs of heads ``a{l}.h{h}<q>``, the MLPs and ``logits``. Under grouped-query
-attention ``<k>`` and ``<v>`` exist once per key/value head.
+The graph of a CNN is built in ``channel_graph``. In a transformer, sources are ``input``, the heads
+``a{l}.h{h}`` and the MLPs ``m{l}``; destinations are the query, key and value inputs of heads
+``a{l}.h{h}<q>``, the MLPs and ``logits``. Under grouped-query attention ``<k>`` and ``<v>`` exist once
+per key/value head.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ class Destination:
     """One input of a node.
 
     Attributes:
-        name: ``a{l}.h{h}<q|k|v>``, ``m{l}`` or ``logits``.
-        letter: ``q``, ``k``, ``v``, ``m`` (an MLP) or ``o`` (the logits).
+        name: ``a{l}.h{h}<q|k|v>``, ``m{l}``, ``logits``, or a channel group of a CNN.
+        letter: ``q``, ``k``, ``v``, ``m`` (an MLP), ``g`` (a channel group) or ``o`` (the logits).
         layer: layer; None for the logits.
-        head: query head for ``q``, key/value head for ``k`` and ``v``, else None.
+        head: query head for ``q``, key/value head for ``k`` and ``v``, group for ``g``, else None.
         n_sources: how many sources, counted from the first, come before this destination.
+        first: the first of them that feeds it; in a CNN only those of the layer before do.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Destination:
     layer: int | None
     head: int | None
     n_sources: int
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +47,13 @@ class Graph:
     Attributes:
         sources: names, in order of computation.
         destinations: in order of computation.
+        n_roots: how many of the first sources depend on the inputs alone: ``input`` of a transformer,
+            the channel groups of the stem of a CNN.
     """
 
     sources: tuple[str, ...]
     destinations: tuple[Destination, ...]
+    n_roots: int = 1
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,16 +64,17 @@ class Graph:
     def valid(self) -> Tensor:
         """(n_sources, n_destinations) bool: where an edge exists."""
         order = torch.arange(len(self.sources))[:, None]
-        return order < torch.tensor([d.n_sources for d in self.destinations])
+        before = order < torch.tensor([d.n_sources for d in self.destinations])
+        return before & (order >= torch.tensor([d.first for d in self.destinations]))
 
     @property
     def n_edges(self) -> int:
         """Number of edges."""
-        return sum(d.n_sources for d in self.destinations)
+        return sum(d.n_sources - d.first for d in self.destinations)
 
     def edges(self) -> list[Edge]:
         """Return all edges as (source, destination) names."""
-        return [(source, d.name) for d in self.destinations for source in self.sources[: d.n_sources]]
+        return [(source, d.name) for d in self.destinations for source in self.sources[d.first : d.n_sources]]
 
     def index(self, edge: Edge) -> tuple[int, int]:
         """Return the row and column of an edge.
@@ -84,6 +91,8 @@ class Graph:
         row, column = self.sources.index(source), names.index(destination)
         if row >= self.destinations[column].n_sources:
             raise SiteError(f"{source!r} is computed after {destination!r}: no edge joins them")
+        if row < self.destinations[column].first:
+            raise SiteError(f"{source!r} is not in the layer before {destination!r}: no edge joins them")
         return row, column
 
     def mask(self, edges: list[Edge]) -> Tensor:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from interp_bench.errors import SiteError
+from interp_bench.model.channel_graph import build_channel_graph
 from interp_bench.model.graph import Graph, build_graph
 from interp_bench.model.hooks import Edit, hooked
 from interp_bench.model.sites import Site, find_site, transformer_sites
@@ -131,8 +133,38 @@ class Model:
 
     @cached_property
     def graph(self) -> Graph:
-        """The circuit graph of a transformer: nodes, and edges into q, k, v, MLPs and logits."""
-        return build_graph(self.transformer)
+        """The circuit graph.
+
+        Edges of a transformer lead into q, k, v, MLPs and logits, those of a ResNet or ConvNeXt from
+        the channel groups of one layer to those of the next and to the logits.
+
+        Raises:
+            SiteError: the network is of no such kind.
+        """
+        if isinstance(self.anatomy, ConvAnatomy):
+            return build_channel_graph(self._channels(self.anatomy))
+        if self.anatomy is None:
+            raise SiteError(
+                f"model {self.spec.id!r} ({self.spec.kind}) has no circuit graph: "
+                "it is no transformer, ResNet or ConvNeXt"
+            )
+        return build_graph(self.anatomy)
+
+    def _channels(self, anatomy: ConvAnatomy) -> dict[str, int]:
+        """Return the number of channels of the stem and of each layer, found by one forward."""
+        widths: dict[str, int] = {}
+
+        def keep(name: str) -> Edit:
+            return lambda raw: widths.__setitem__(name, raw.shape[1])
+
+        first = next(iter(anatomy.layers.values()))
+        edits: list[tuple[nn.Module, Literal["in", "out"], Edit]] = [(first, "in", keep("stem"))]
+        edits += [(layer, "out", keep(name)) for name, layer in anatomy.layers.items()]
+        forwards = self.meter.forwards
+        with torch.no_grad(), hooked(edits):
+            self(self.example())
+        self.meter.forwards = forwards
+        return widths
 
     def site(self, name: str) -> Site:
         """Resolve a site name.

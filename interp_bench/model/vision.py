@@ -15,12 +15,17 @@ class ConvAnatomy:
 
     Attributes:
         family: ``resnet`` or ``convnext``.
-        blocks: residual blocks by module path, in order of depth.
+        stem: modules that turn pixels into the input of the first layer, in order of application.
+        layers: all that follows the stem, by module path, in order of depth: the residual blocks and,
+            in a ConvNeXt, the downsampling between stages. Each maps the output of the one before.
+        blocks: the residual blocks among the layers.
         head: the final linear layer.
         channels_last: regular expression for module paths whose tensors are (batch, h, w, channel).
     """
 
     family: str
+    stem: tuple[nn.Module, ...]
+    layers: dict[str, nn.Module]
     blocks: dict[str, nn.Module]
     head: nn.Linear
     channels_last: re.Pattern[str] | None
@@ -35,7 +40,10 @@ def find_cnn(module: nn.Module) -> ConvAnatomy | None:
 def _resnet(module: Any) -> ConvAnatomy:
     layers = [n for n in ("layer1", "layer2", "layer3", "layer4") if hasattr(module, n)]
     blocks = {f"{n}.{i}": b for n in layers for i, b in enumerate(getattr(module, n))}
-    return ConvAnatomy(family="resnet", blocks=blocks, head=module.fc, channels_last=None)
+    stem = (module.conv1, module.bn1, module.act1, module.maxpool)
+    return ConvAnatomy(
+        family="resnet", stem=stem, layers=blocks, blocks=blocks, head=module.fc, channels_last=None
+    )
 
 
 def _convnext(module: Any) -> ConvAnatomy:
@@ -44,6 +52,18 @@ def _convnext(module: Any) -> ConvAnatomy:
         for s, stage in enumerate(module.stages)
         for i, b in enumerate(stage.blocks)
     }
+    layers: dict[str, nn.Module] = {}
+    for s, stage in enumerate(module.stages):
+        if not isinstance(stage.downsample, nn.Identity):
+            layers[f"stages.{s}.downsample"] = stage.downsample
+        layers |= {f"stages.{s}.blocks.{i}": b for i, b in enumerate(stage.blocks)}
     mlp_last = not next(iter(blocks.values())).use_conv_mlp
     pattern = re.compile(r"stages\.\d+\.blocks\.\d+\.(norm|mlp)(\.|$)") if mlp_last else None
-    return ConvAnatomy(family="convnext", blocks=blocks, head=module.head.fc, channels_last=pattern)
+    return ConvAnatomy(
+        family="convnext",
+        stem=(module.stem,),
+        layers=layers,
+        blocks=blocks,
+        head=module.head.fc,
+        channels_last=pattern,
+    )

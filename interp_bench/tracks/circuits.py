@@ -50,7 +50,11 @@ class CircuitProblem(Problem):
         return replace(self, clean=self.clean[:n], corrupted=self.corrupted[:n], outcomes=self.outcomes[:n])
 
     def source_outputs(self, inputs: Tensor) -> Tensor:
-        """Return (n_sources, batch, position, d_model), what every source writes on these inputs."""
+        """Return (n_sources, batch, position, d_model), what every source writes on these inputs.
+
+        In a CNN sources are channel groups, and their values are (n_sources, batch, 1, width): flattened
+        and padded with zeros.
+        """
         return source_outputs(self.model, inputs)
 
     def patched_metric(self, replacement: Tensor, cut: Tensor) -> Tensor:
@@ -58,7 +62,8 @@ class CircuitProblem(Problem):
 
         Args:
             replacement: (n_sources, batch, position, d_model) from ``source_outputs``.
-            cut: (n_sources, n_destinations) bool.
+            cut: (n_sources, n_destinations) bool, or (batch, n_sources, n_destinations), for each
+                input its own.
         """
         with torch.no_grad():
             return self.metric(patched_logits(self.model, self.clean, replacement, cut))
@@ -68,8 +73,9 @@ class CircuitProblem(Problem):
 
         Args:
             deltas: (n_sources, batch, position, d_model) changes of what sources write.
-            stream: (batch, position, d_model) residual stream before block 0 to run on; the clean
-                one when None.
+            stream: (n_roots, batch, position, d_model), what the roots of the graph write, to run on:
+                the residual stream before block 0, or the stem's output of a CNN; the clean one when
+                None.
         """
         return edge_attributions(self.model, self.clean, self.metric, deltas, stream=stream)
 

@@ -28,9 +28,10 @@ def eap_ig(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores:
     """Edge attribution patching with gradients averaged from the corrupted to the clean input."""
     clean = problem.source_outputs(problem.clean)
     corrupted = problem.source_outputs(problem.corrupted)
+    roots = problem.graph.n_roots
     scores = torch.zeros(problem.graph.shape, dtype=clean.dtype, device=clean.device)
     for step in range(1, steps + 1):
-        stream = corrupted[0] + (clean[0] - corrupted[0]) * (step / steps)
+        stream = corrupted[:roots] + (clean[:roots] - corrupted[:roots]) * (step / steps)
         scores += problem.edge_attributions(corrupted - clean, stream=stream)
     return EdgeScores(scores=scores / steps)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interp_bench.model.graph import Destination
 from interp_bench.model.handle import Model
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
 
 
@@ -15,6 +15,8 @@ from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
     cites="Elhage et al. 2021, A Mathematical Framework for Transformer Circuits (composition scores)",
     access="weights",
     cost="no forward",
+    # Channel groups of a CNN share their layer's weights through a nonlinearity: nothing composes.
+    needs=Needs(kinds=("native", "gpt2", "llama", "qwen2", "neox", "vit", "eva")),
 )
 def weight_composition(problem: CircuitProblem) -> EdgeScores:
     """The norm of the product of output and input weights over the product of their norms."""
