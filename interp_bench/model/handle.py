@@ -142,7 +142,7 @@ class Model:
             SiteError: the network is of no such kind.
         """
         if isinstance(self.anatomy, ConvAnatomy):
-            return build_channel_graph(self._channels(self.anatomy))
+            return build_channel_graph({name: shape[0] for name, shape in self.layer_shapes().items()})
         if self.anatomy is None:
             raise SiteError(
                 f"model {self.spec.id!r} ({self.spec.kind}) has no circuit graph: "
@@ -150,21 +150,26 @@ class Model:
             )
         return build_graph(self.anatomy)
 
-    def _channels(self, anatomy: ConvAnatomy) -> dict[str, int]:
-        """Return the number of channels of the stem and of each layer, found by one forward."""
-        widths: dict[str, int] = {}
+    def layer_shapes(self) -> dict[str, tuple[int, int, int]]:
+        """Return (channels, height, width) of what the stem and each layer of a CNN put out.
+
+        Found by one forward of the smallest input; the stem is called ``stem``.
+        """
+        shapes: dict[str, tuple[int, int, int]] = {}
 
         def keep(name: str) -> Edit:
-            return lambda raw: widths.__setitem__(name, raw.shape[1])
+            return lambda raw: shapes.__setitem__(name, (raw.shape[1], raw.shape[2], raw.shape[3]))
 
-        first = next(iter(anatomy.layers.values()))
-        edits: list[tuple[nn.Module, Literal["in", "out"], Edit]] = [(first, "in", keep("stem"))]
-        edits += [(layer, "out", keep(name)) for name, layer in anatomy.layers.items()]
+        layers = self.cnn.layers
+        edits: list[tuple[nn.Module, Literal["in", "out"], Edit]] = [
+            (next(iter(layers.values())), "in", keep("stem")),
+            *((layer, "out", keep(name)) for name, layer in layers.items()),
+        ]
         forwards = self.meter.forwards
         with torch.no_grad(), hooked(edits):
             self(self.example())
         self.meter.forwards = forwards
-        return widths
+        return shapes
 
     def site(self, name: str) -> Site:
         """Resolve a site name.

@@ -1,0 +1,1 @@
+"""Circuits planted in the channel groups of convolutional networks."""
