@@ -206,10 +206,10 @@ class _Wires:
                 rests[stream[0]] += rest / dials.shares
         both = (kinds["a"][:, None] + kinds["b"][None]).flatten(0, 1)
         rest = (rests["a"][:, None] + rests["b"][None]).flatten()
-        gain = _MARGIN / (JOINT - dials.threshold)
+        gain = _MARGIN / (JOINT - dials.start)
         classes = torch.eye(n, dtype=torch.float64)[:, self.table.flatten()]
         columns = self.codes[JOINED].vectors.T @ classes / (gain * dials.response)
-        levels = torch.tensor([dials.threshold, dials.knee], dtype=torch.float64)
+        levels = torch.tensor([dials.start, dials.bend], dtype=torch.float64)
         starts = gain * (levels[:, None] + rest).flatten()
         return torch.cat([gain * both] * 2), starts, torch.cat([columns, -dials.saturation * columns], dim=1)
 
@@ -239,7 +239,7 @@ class _Wires:
         return self.model.activations(self.images, name).double().cpu()
 
     def _keep_off(self, block: nn.Module, mlp: str, basis: Tensor, leak: float) -> None:
-        """Scale what the block itself writes along the streams down to a standard deviation, without a mean."""
+        """Scale what the block itself writes along the streams to a standard deviation of ``leak``."""
         own = self.model.activations(self.images[:_SAMPLED], mlp).double().cpu() @ basis
         share = min(1.0, leak / max(float(own.std((0, 1)).mean()), 1e-9))
         linear = block.mlp.fc2  # type: ignore[union-attr]

@@ -21,7 +21,7 @@ class ChannelDials:
         moves: how likely carriers change their group in a block that can move them (ResNet).
         mixing: how far the channels of a carrier mix its values; 0 is one channel for each (ResNet).
         threshold: the sum of both pattern strengths (2 at a pair, 1 at a lure) where the conjunction
-            starts to respond.
+            starts to respond; nearer to 2 where there are shares.
         knee: the sum where its response starts to saturate.
         saturation: share of the slope that is lost beyond the knee; at 1 the gradient vanishes there.
         leak: standard deviation of what the network's own blocks write onto carriers, as a share of what
@@ -43,6 +43,16 @@ class ChannelDials:
     host_logit: float = 0.1
 
     @property
+    def start(self) -> float:
+        """Where the conjunction starts to respond: ``threshold``, or above what is left without one share."""
+        return JOINT - (JOINT - self.threshold) / self.shares
+
+    @property
+    def bend(self) -> float:
+        """Where its slope falls: ``knee``, moved likewise."""
+        return JOINT - (JOINT - self.knee) / self.shares
+
+    @property
     def response(self) -> float:
         """Response of the conjunction where both patterns are, in units of a pattern's strength."""
-        return (JOINT - self.threshold) - self.saturation * (JOINT - self.knee)
+        return (JOINT - self.start) - self.saturation * (JOINT - self.bend)

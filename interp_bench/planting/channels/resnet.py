@@ -178,8 +178,8 @@ class _Wires:
         both = (kinds[0][:, None] + kinds[1][None]).flatten(0, 1)  # type: ignore[index]
         new = self._draw(stop, JOINED, mixing=dials.mixing)
         classes = torch.eye(n, dtype=torch.float64)[:, self.table.flatten()] / dials.response
-        onset = rewrite.read(both, threshold=dials.threshold)
-        knee = rewrite.read(both, threshold=dials.knee)
+        onset = rewrite.read(both, threshold=dials.start)
+        knee = rewrite.read(both, threshold=dials.bend)
         columns = new.write(rewrite.n_out) @ classes
         rewrite.write(onset, columns)
         rewrite.write(knee, -dials.saturation * columns)
