@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from interp_bench.model.edges import patched_logits, source_outputs
+from interp_bench.model.graph import Edge
 from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate, Check
 from interp_bench.planting.circuits.base import Pairs, PlantedCircuit
@@ -21,6 +22,7 @@ class CircuitBounds:
         behaviour: the whole network, at least; also on both sides of near pairs.
         sufficiency: the circuit alone, every other edge resampled at once, at least.
         necessity: with one edge of the circuit resampled, at most.
+        interchange: agreement with what the behaviour predicts when one edge is resampled, at least.
         inertness: over random sets of other edges, each resampled at once, at least.
         worst_set: the same in the worst of the sets, at least; not asked of sets tried on one input.
         random_sets: how many random sets are tried.
@@ -33,6 +35,7 @@ class CircuitBounds:
     behaviour: float = 0.95
     sufficiency: float = 0.95
     necessity: float = 0.6
+    interchange: float = 0.9
     inertness: float = 0.9
     worst_set: float = 0.5
     random_sets: int = 50
@@ -77,9 +80,7 @@ def certify_circuit(
         Check(name="necessity[all]", value=trial.accuracy(planted), relation="<=", bound=bounds.necessity),
     ]
     for edge in circuit.edges:
-        value = trial.accuracy(model.graph.mask([edge]))
-        name = f"necessity[{edge[0]}->{edge[1]}]"
-        checks.append(Check(name=name, value=value, relation="<=", bound=bounds.necessity))
+        checks += _edge(trial, edge, bounds)
     return Certificate(checks=(*checks, *_inertness(trial, valid & ~planted, generator, bounds)))
 
 
@@ -90,14 +91,32 @@ class _Trial:
         self.model, self.circuit, self.pairs = model, circuit, pairs
         self.replacement = source_outputs(model, pairs.corrupted)
 
-    def kept(self, cut: Tensor) -> Tensor:
-        """Return (n_pairs,) bool, whether the clean outcome stays; ``cut`` as in patched_logits."""
+    def decided(self, cut: Tensor) -> Tensor:
+        """Return (n_pairs,), the outcomes with some edges cut; ``cut`` as in patched_logits."""
         with torch.no_grad():
             logits = patched_logits(self.model, self.pairs.clean, self.replacement, cut)
-        return (self.circuit.decided(logits) == self.pairs.outcomes[:, 0]).cpu()
+        return self.circuit.decided(logits).cpu()
+
+    def kept(self, cut: Tensor) -> Tensor:
+        """Return (n_pairs,) bool, whether the clean outcome stays."""
+        return self.decided(cut) == self.pairs.outcomes[:, 0].cpu()
 
     def accuracy(self, cut: Tensor) -> float:
         return float(self.kept(cut).double().mean())
+
+
+def _edge(trial: _Trial, edge: Edge, bounds: CircuitBounds) -> list[Check]:
+    """Check that an edge is needed, and that replacing its value does what the behaviour says."""
+    name = f"[{edge[0]}->{edge[1]}]"
+    decided = trial.decided(trial.model.graph.mask([edge]))
+    lost = float((decided == trial.pairs.outcomes[:, 0].cpu()).double().mean())
+    checks = [Check(name=f"necessity{name}", value=lost, relation="<=", bound=bounds.necessity)]
+    if trial.circuit.predict is not None:
+        expected = trial.circuit.predict(trial.pairs, edge).cpu()
+        known = expected >= 0
+        agreed = float((decided == expected)[known].double().mean()) if bool(known.any()) else 1.0
+        checks.append(Check(name=f"interchange{name}", value=agreed, relation=">=", bound=bounds.interchange))
+    return checks
 
 
 def _near(model: Model, circuit: PlantedCircuit, pairs: Pairs, bound: float) -> list[Check]:

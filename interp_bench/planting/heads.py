@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interp_bench.errors import PlantingError
 from interp_bench.planting.codes import orthonormal
-from interp_bench.planting.positions import offset_weights
+from interp_bench.planting.positions import offset_weights, recency_weights
 from interp_bench.planting.stream import Read, Stream
 
 
@@ -21,6 +21,24 @@ class Match:
     query: Read
     key: Read
     gain: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recency:
+    """A rotary term that falls by ``step`` with each position further back, from 0 at the query's own.
+
+    Attributes:
+        step: in attention logits.
+        query, key: reads that are 1 where the term counts.
+        length: longest distance up to which it falls.
+        spared: head dimensions that it leaves to matches.
+    """
+
+    step: float
+    query: Read
+    key: Read
+    length: int
+    spared: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +68,8 @@ class Head:
         slot: where it writes.
         map: (r, width of slot) from what was read to the code that is written.
         offset: a rotary offset term, if any.
+        recency: a rotary recency term, if any.
+        own: whether the host's own attention goes on beside the planted one.
     """
 
     matches: tuple[Match, ...] = ()
@@ -57,6 +77,8 @@ class Head:
     slot: str
     map: Tensor
     offset: Offset | None = None
+    recency: Recency | None = None
+    own: bool = True
 
 
 @dataclass(slots=True)
@@ -89,11 +111,15 @@ def implant_head(stream: Stream, layer: int, head: int, plan: Head) -> None:
     space = _head_space(stream)
     if plan.offset is not None:
         _add_offset(stream, layer, space, plan.offset)
+    if plan.recency is not None:
+        _add_recency(stream, layer, space, plan.recency)
     for match in plan.matches:
         _add_match(stream, layer, space, match)
     gauge = _gauge(stream)
     used = _with_partners(stream, space.used)
     off_used = torch.eye(anatomy.d_head, dtype=torch.float64) - gauge[used].T @ gauge[used]
+    if not plan.own:
+        off_used = torch.zeros_like(off_used)
     query, key = space.query @ gauge, space.key @ gauge
     kv = anatomy.kv_head(head)
     _blend(stream, layer, "q", head, query, off_used)
@@ -134,12 +160,45 @@ def _add_offset(stream: Stream, layer: int, space: _HeadSpace, offset: Offset) -
         space.used += [first, second]
 
 
+def _add_recency(stream: Stream, layer: int, space: _HeadSpace, recency: Recency) -> None:
+    rotary, d_head = stream.anatomy.rotary, stream.anatomy.d_head
+    if rotary is None:
+        raise PlantingError("this host has learned positions; plant recency as a match of position ramps")
+    still = d_head - 2 * len(rotary.frequencies)
+    slow = max(0, math.ceil((recency.spared - still) / 2))
+    order = torch.argsort(rotary.frequencies, descending=True)
+    pairs = order[: len(order) - slow]
+    cosine, sine, fall = recency_weights(rotary.frequencies[pairs], recency.length)
+    if fall <= 1e-6:
+        raise PlantingError("the rotary frequencies of this host cannot order distances in so small a head")
+    query = stream.reader(layer, 1, recency.query)[:, 0]
+    key = stream.reader(layer, 1, recency.key)[:, 0]
+    scale = recency.step / fall * math.sqrt(d_head)
+    for pair, a, b in zip(pairs.tolist(), (scale * cosine).tolist(), (scale * sine).tolist(), strict=True):
+        size = math.sqrt(math.hypot(a, b))
+        if size < 1e-6:
+            continue
+        first, second = int(rotary.first[pair]), int(rotary.second[pair])
+        space.query[:, first] += a / size * query
+        space.query[:, second] -= b / size * query
+        space.key[:, first] += size * key
+        space.free = [i for i in space.free if i not in (first, second)]
+        space.used += [first, second]
+    # At its own position the term is the sum of the cosines; a constant takes that off again.
+    _add_dims(space, query[:, None], key[:, None], -float(scale * cosine.sum()))
+
+
 def _add_match(stream: Stream, layer: int, space: _HeadSpace, match: Match) -> None:
     query = stream.reader(layer, 1, match.query)
     key = stream.reader(layer, 1, match.key)
+    _add_dims(space, query, key, match.gain * math.sqrt(stream.anatomy.d_head))
+
+
+def _add_dims(space: _HeadSpace, query: Tensor, key: Tensor, gain: float) -> None:
+    """Add ``gain * <query, key>``, before the division by the root of d_head, in free dimensions."""
     dims = space.take(query.shape[1])
-    size = math.sqrt(abs(match.gain) * math.sqrt(stream.anatomy.d_head))
-    space.query[:, dims] += math.copysign(size, match.gain) * query
+    size = math.sqrt(abs(gain))
+    space.query[:, dims] += math.copysign(size, gain) * query
     space.key[:, dims] += size * key
 
 

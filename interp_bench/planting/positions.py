@@ -41,6 +41,38 @@ def offset_weights(frequencies: Tensor, steps: int, length: int) -> tuple[Tensor
     return torch.tensor(solution.x[:n]), float(solution.x[-1])
 
 
+def recency_weights(frequencies: Tensor, length: int) -> tuple[Tensor, Tensor, float]:
+    """Choose rotary pairs so that attention falls with distance.
+
+    With cosine and sine amounts ``a_f`` and ``b_f`` the attention logit at distance ``D`` is
+    ``sum_f a_f cos(w_f D) + b_f sin(w_f D)``. The linear program maximises the smallest fall from
+    one distance to the next below ``length``, subject to ``sum |a| + |b| = 1``.
+
+    Args:
+        frequencies: (n_pairs,) radians per position.
+        length: distances 0 .. length - 1 are ordered.
+
+    Returns:
+        The cosine and sine amounts (n_pairs,), and the smallest fall.
+    """
+    w, n = frequencies.numpy(), len(frequencies)
+    distance = np.arange(length - 1)
+    angles, further = np.outer(distance, w), np.outer(distance + 1, w)
+    cosine, sine = np.cos(angles) - np.cos(further), np.sin(angles) - np.sin(further)
+    falls = np.c_[cosine, -cosine, sine, -sine]
+    solution = linprog(
+        np.append(np.zeros(4 * n), -1.0),
+        A_ub=np.c_[-falls, np.ones(len(distance))],
+        b_ub=np.zeros(len(distance)),
+        A_eq=np.append(np.ones(4 * n), 0.0)[None],
+        b_eq=[1.0],
+        bounds=[(0, None)] * (4 * n) + [(None, None)],
+    )
+    assert solution.x is not None  # equal amounts of opposite signs meet every bound
+    up, down, left, right = torch.tensor(solution.x[:-1]).view(4, n)
+    return up - down, left - right, float(solution.x[-1])
+
+
 def position_codes(
     length: int, width: int, generator: Generator, *, tries: int = 300
 ) -> tuple[Tensor, Tensor, float]:

@@ -42,6 +42,11 @@ class Read:
 class Stream:
     """The reserved subspace of one transformer.
 
+    Attributes:
+        slots: (d_model, width) frame of each slot by name.
+        amplitude: norm of a unit code in the residual stream.
+        levels: factor on the amplitude in slots that are written at another one.
+
     Args:
         model: the host; its weights are edited in place.
         slots: width of each slot by name.
@@ -76,6 +81,7 @@ class Stream:
         frame = orthonormal(d, width, generator, avoid=ones)
         self.frame = frame
         self.slots = dict(zip(slots, frame.split(list(slots.values()), dim=1), strict=True))
+        self.levels: dict[str, float] = {}
         self._scales: dict[tuple[int | None, int], Tensor] = {}
         self._silence_host()
         self.amplitude = rho * float(self.scale(0, 1, positions)) * d**0.5
@@ -171,7 +177,8 @@ class Stream:
         """
         gamma = norm_scale(self.anatomy.norm(layer, which), self.anatomy.d_model)
         scale = self.scale(layer, which, read.positions)
-        weights: Tensor = self.slots[read.slot] / gamma[:, None] * (scale.cpu() / self.amplitude)
+        amplitude = self.amplitude * self.levels.get(read.slot, 1.0)
+        weights: Tensor = self.slots[read.slot] / gamma[:, None] * (scale.cpu() / amplitude)
         return weights if read.map is None else weights @ read.map.double()
 
     def shift(self, layer: int | None, which: int, weights: Tensor) -> Tensor:
@@ -198,7 +205,7 @@ class Stream:
 
     def embed_everywhere(self, slot: str) -> None:
         """Write the constant code 1 of a one-dimensional slot into every position."""
-        one = self.vectors(slot, torch.ones(1, 1))[0]
+        one = self.vectors(slot, torch.ones(1, 1))[0] * self.levels.get(slot, 1.0)
         if self.anatomy.position_embedding is not None and self.anatomy.n_prefix:
             table = self.anatomy.position_embedding.data
             table += one.to(table.dtype).to(table.device)

@@ -59,12 +59,16 @@ class PlantedCircuit:
         pairs: draws pairs of unrelated inputs with different outcomes.
         near: draws pairs that differ as little as the behaviour allows (one token, one patch) and
             have different outcomes: the near negatives of the certificate.
+        predict: what wins when one edge carries the value of the corrupted input, as (n,) logit
+            indices with -1 where nothing does; None where that is the corrupted outcome for every edge
+            or not known.
     """
 
     edges: tuple[Edge, ...]
     candidates: Tensor
     pairs: Sampler
     near: Sampler
+    predict: Callable[[Pairs, Edge], Tensor] | None = None
 
     def decided(self, logits: Tensor) -> Tensor:
         """Return (n,), the logit index that won among the candidates.

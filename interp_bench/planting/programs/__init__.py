@@ -1,0 +1,1 @@
+"""Random typed programs over tokens, and their compilation into heads and neurons."""

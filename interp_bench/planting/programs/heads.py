@@ -1,0 +1,107 @@
+"""Instructions that look at other positions, as attention heads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from interp_bench.planting.heads import Head, Match, Offset, Recency
+from interp_bench.planting.programs.instructions import Instruction
+from interp_bench.planting.stream import Positions, Read
+from interp_bench.planting.tokens import N_PREFIX
+
+PREFIX = slice(0, N_PREFIX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What all heads of a program share.
+
+    Attributes:
+        positions: positions of the program, where reads are calibrated.
+        length: positions of an input, prefix included.
+        gain: margin in attention logits by which a shift finds its position.
+        step: attention logits by which a later match outweighs an earlier one.
+        back: (w, w) matrix that takes a position code one step back; None under rotary positions.
+        margin: 1 minus the largest side lobe of position codes.
+    """
+
+    positions: Positions
+    length: int
+    gain: float
+    step: float
+    back: Tensor | None
+    margin: float
+
+    def read(self, slot: str, width: int | None = None) -> Read:
+        """Return a read of a slot; of ``width`` coordinates as they are where it is given."""
+        return Read(slot, None if width is None else _eye(width), self.positions)
+
+
+def head_of(instruction: Instruction, slots: list[str], sizes: list[int], out: str, frame: Frame) -> Head:
+    """Return the head that carries out an instruction.
+
+    Args:
+        instruction: shift, exists, lookup, count or fraction.
+        slots: slots of its arguments.
+        sizes: widths of these slots.
+        out: slot of its value.
+        frame: what all heads share.
+    """
+    match instruction.operation:
+        case "shift":
+            return _shift(instruction, slots[0], sizes[0], out, frame)
+        case "fraction":
+            chosen = _eye(sizes[0])[:, [instruction.category]]
+            value = Read(slots[0], chosen, frame.positions)
+            return Head(value=value, slot=out, map=_eye(1), own=False)
+        case "exists":
+            matches = _matching(slots, frame, gain=frame.gain, sink=-frame.gain / 2)
+            return Head(matches=matches, value=frame.read("present"), slot=out, map=_eye(1))
+        case "count":
+            matches = _matching(slots, frame, gain=frame.gain, sink=-math.log(N_PREFIX))
+            return Head(matches=matches, value=Read("prefix", None, PREFIX), slot=out, map=_eye(1), own=False)
+        case _:
+            return _lookup(slots, sizes, out, frame)
+
+
+def _eye(width: int) -> Tensor:
+    return torch.eye(width, dtype=torch.float64)
+
+
+def _shift(instruction: Instruction, slot: str, size: int, out: str, frame: Frame) -> Head:
+    value = frame.read(slot)
+    constant = frame.read("one")
+    if frame.back is None:
+        offset = Offset(steps=instruction.steps, gain=frame.gain, constant=constant, length=frame.length)
+        return Head(offset=offset, value=value, slot=out, map=_eye(size))
+    query = Read("position", torch.linalg.matrix_power(frame.back, instruction.steps), frame.positions)
+    match = Match(query=query, key=frame.read("position"), gain=frame.gain / frame.margin)
+    return Head(matches=(match,), value=value, slot=out, map=_eye(size))
+
+
+def _matching(slots: list[str], frame: Frame, *, gain: float, sink: float) -> tuple[Match, ...]:
+    """Return terms that are 0 at a match, ``-gain`` at other positions, and ``sink`` at the prefix."""
+    one = frame.read("one")
+    return (
+        Match(query=frame.read(slots[0]), key=frame.read(slots[1]), gain=gain),
+        Match(query=one, key=frame.read("present"), gain=-gain),
+        Match(query=one, key=Read("prefix", None, PREFIX), gain=sink),
+    )
+
+
+def _lookup(slots: list[str], sizes: list[int], out: str, frame: Frame) -> Head:
+    """Matches stand above the prefix however far back they are, and all else below it."""
+    span = frame.step * frame.length
+    matches = _matching(slots[:2], frame, gain=span + 24, sink=-(span + 10))
+    one, present = frame.read("one"), frame.read("present")
+    recency = None
+    if frame.back is None:
+        recency = Recency(step=frame.step, query=one, key=present, length=frame.length, spared=sizes[0] + 3)
+    else:
+        ramp = frame.read("ramp")
+        matches += (Match(query=one, key=ramp, gain=span), Match(query=ramp, key=present, gain=-span))
+    return Head(matches=matches, recency=recency, value=frame.read(slots[2]), slot=out, map=_eye(sizes[2]))

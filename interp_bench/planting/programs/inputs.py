@@ -1,0 +1,114 @@
+"""Inputs of a compiled program, with what the interpreter says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from interp_bench.planting.circuits.base import Pairs
+from interp_bench.planting.programs.generator import draw_attributes
+from interp_bench.planting.programs.instructions import Program
+from interp_bench.planting.programs.interpreter import Arc, result, run
+
+_SPARE = 8
+_TRIES = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """The tokens that a program runs on.
+
+    Attributes:
+        program: the program.
+        prefix: (n_prefix,) tokens in front.
+        alphabet: (size ** n_attributes,) tokens, one for each combination of attributes.
+        outputs: (size of the output,) tokens that the output is read from.
+        causal: whether a position sees only those up to itself.
+    """
+
+    program: Program
+    prefix: Tensor
+    alphabet: Tensor
+    outputs: Tensor
+    causal: bool
+
+    @property
+    def length(self) -> int:
+        """Positions of an input."""
+        return len(self.prefix) + self.program.length
+
+    @property
+    def attributes(self) -> Tensor:
+        """(n_tokens, n_attributes) the attributes of each token of the alphabet."""
+        values = [torch.arange(self.program.size)] * self.program.n_attributes
+        return torch.stack(torch.meshgrid(*values, indexing="ij"), dim=-1).flatten(0, -2)
+
+    def values(self, attributes: Tensor) -> list[Tensor]:
+        """Run the program on attributes (batch, position, n_attributes)."""
+        return run(self.program, attributes, n_prefix=len(self.prefix), causal=self.causal)
+
+    def sample(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draw inputs that have an output.
+
+        Returns:
+            Tokens (count, position), and the output (count,) as an index into ``outputs``.
+        """
+        attributes = draw_attributes(self.program, _SPARE * count, len(self.prefix), generator)
+        output = result(self.program, self.values(attributes))
+        kept = torch.nonzero(output >= 0).flatten()[:count]
+        return self._tokens(attributes[kept]), output[kept]
+
+    def pairs(self, count: int, generator: Generator) -> Pairs:
+        """Draw pairs of unrelated inputs with different outputs."""
+        clean, mine = self.sample(_SPARE * count, generator)
+        corrupted, others = self.sample(_SPARE * count, generator)
+        differ = torch.nonzero(mine != others).flatten()[:count]
+        outcomes = self.outputs[torch.stack([mine, others], dim=1)]
+        return Pairs(clean=clean, corrupted=corrupted, outcomes=outcomes).at(differ)
+
+    def near(self, count: int, generator: Generator) -> Pairs:
+        """Draw pairs that differ in one attribute of one token, and in their output."""
+        attributes = draw_attributes(self.program, _TRIES * count, len(self.prefix), generator)
+        changed = attributes.clone()
+        row = torch.arange(len(attributes))
+        place = len(self.prefix) + torch.randint(self.program.length, (len(row),), generator=generator)
+        which = torch.randint(self.program.n_attributes, (len(row),), generator=generator)
+        shift = torch.randint(1, self.program.size, (len(row),), generator=generator)
+        changed[row, place, which] = (changed[row, place, which] + shift) % self.program.size
+        before, after = (result(self.program, self.values(a)) for a in (attributes, changed))
+        kept = torch.nonzero((before >= 0) & (after >= 0) & (before != after)).flatten()[:count]
+        outcomes = self.outputs[torch.stack([before, after], dim=1)[kept]]
+        return Pairs(
+            clean=self._tokens(attributes[kept]), corrupted=self._tokens(changed[kept]), outcomes=outcomes
+        )
+
+    def patched(self, pairs: Pairs, arcs: Collection[Arc]) -> Tensor:
+        """Return the logit index (n,) that wins when arcs carry the corrupted run's values.
+
+        No arcs stand for the edge from the output to the logits.
+        """
+        if not arcs:
+            return pairs.outcomes[:, 1]
+        other = self.values(self._read(pairs.corrupted))
+        clean = self._read(pairs.clean)
+        values = run(
+            self.program, clean, n_prefix=len(self.prefix), causal=self.causal, cut=arcs, other=other
+        )
+        output = result(self.program, values)
+        return torch.where(output < 0, -1, self.outputs.to(output)[output.clamp(min=0)])
+
+    def _tokens(self, attributes: Tensor) -> Tensor:
+        weights = self.program.size ** torch.arange(self.program.n_attributes - 1, -1, -1)
+        body = self.alphabet[(attributes[:, len(self.prefix) :] * weights).sum(-1)]
+        return torch.cat([self.prefix.expand(len(body), -1), body], dim=1)
+
+    def _read(self, tokens: Tensor) -> Tensor:
+        """Return the attributes of tokens."""
+        body = tokens[:, len(self.prefix) :].cpu()
+        index = (body[..., None] == self.alphabet).int().argmax(-1)
+        attributes = self.attributes[index]
+        blank = attributes.new_full((len(body), len(self.prefix), attributes.shape[-1]), -1)
+        return torch.cat([blank, attributes], dim=1)

@@ -1,0 +1,52 @@
+"""Find the edges of a random program that was compiled into a language model."""
+
+from __future__ import annotations
+
+import torch
+
+from interp_bench.model.handle import Model
+from interp_bench.planting.circuit import CircuitBounds
+from interp_bench.planting.programs.generator import draw_program
+from interp_bench.planting.programs.plant import ProgramDials, plant_program
+from interp_bench.tracks.base import Planted
+from interp_bench.tracks.catalogue import Needs, task
+from interp_bench.tracks.circuits import CircuitProblem, CircuitTruth
+from interp_bench.tracks.planted_circuit import planted_circuit
+
+# An arc of a program decides the output of at least a fifth of the pairs, not of all.
+BOUNDS = CircuitBounds(behaviour=0.97, necessity=0.95)
+
+
+@task(
+    version=1,
+    needs=Needs(modalities=("lm",), kinds=("native", "gpt2", "llama", "qwen2", "neox")),
+    quick=Needs(modalities=("lm",), kinds=("native",), max_params=1_000_000),
+)
+def program(
+    model: Model,
+    seed: int,
+    *,
+    n_operations: int = 4,
+    size: int = 3,
+    length: int = 12,
+    rho: float = 0.35,
+    attention_gain: float = 24.0,
+    ramp: float = 0.6,
+) -> Planted[CircuitProblem, CircuitTruth]:
+    """Which edges carry a random typed program of shifts, look-ups, counts and tables.
+
+    Args:
+        model: the host, edited in place.
+        seed: another seed gives another program, other places, directions and tokens.
+        n_operations: instructions that are drawn.
+        size: categories of each of the two attributes of a token.
+        length: tokens of an input, prefix left out.
+        rho: norm of a planted code as a fraction of the host's residual norm.
+        attention_gain: margin in attention logits.
+        ramp: width of the slope between off and on of the neurons that combine codes.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = draw_program(generator, n_operations=n_operations, size=size, length=length)
+    dials = ProgramDials(rho=rho, attention_gain=attention_gain, ramp=ramp)
+    circuit = plant_program(model, drawn, seed=seed, dials=dials)
+    return planted_circuit(model, circuit, seed=seed, certified=48, bounds=BOUNDS)
