@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from interp_bench.model.projection import Projection, weight_of
+from interp_bench.model.projection import weight_of
 from interp_bench.model.transformer import norm_scale
 from interp_bench.planting.stream import Positions, Stream
 
@@ -55,19 +55,11 @@ class Anchor:
             self._stream.changed()
 
 
-def _readers(stream: Stream, layer: int, which: int) -> list[Projection]:
-    """Return what reads a norm, each module once."""
-    block = stream.anatomy.blocks[layer]
-    found = (block.query, block.key, block.value) if which == 1 else (block.mlp_in, block.mlp_gate)
-    modules = {id(p.module): p.module for p in found if p is not None}
-    return [Projection(module) for module in modules.values()]
-
-
 def _blind(stream: Stream, layer: int, direction: Tensor) -> None:
     """Make every reader of a layer blind to one direction."""
     for which in (1, 2):
         gamma = norm_scale(stream.anatomy.norm(layer, which), stream.anatomy.d_model)
-        for reader in _readers(stream, layer, which):
+        for reader in stream.readers(layer, which):
             weight = reader.read()
             weight -= torch.outer(direction / gamma, (direction * gamma) @ weight)
             reader.write(weight)
@@ -82,5 +74,5 @@ def _raise_gain(stream: Stream, key: _Key, factor: float) -> None:
     elif key[0] is None:
         weight_of(stream.anatomy.head.module).mul_(factor)
     else:
-        for reader in _readers(stream, key[0], key[1]):
+        for reader in stream.readers(key[0], key[1]):
             reader.write(reader.read() * factor)

@@ -30,12 +30,16 @@ class InductionDials:
         attention_gain: margin in attention logits.
         logit_gain: margin of the answer in standard deviations of the host's own logits.
         max_tokens: size of the task's alphabet, smaller in narrow hosts.
+        write_leak: share of the host's own writing that stays in the reserved subspace.
+        read_leak: share of the reserved subspace that the host goes on reading.
     """
 
     rho: float = 0.35
     attention_gain: float = 30.0
     logit_gain: float = 12.0
     max_tokens: int = 12
+    write_leak: float = 0.0
+    read_leak: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +150,16 @@ class _Plan:
             slots["position"] = self.d_position
         shown = Induction(edges=(), prefix=prefix, alphabet=alphabet).sample(8, self.generator)[0]
         inputs = shown.to(self.model.device)
-        return Stream(self.model, slots, inputs, self.generator, rho=self.dials.rho, positions=_START)
+        return Stream(
+            self.model,
+            slots,
+            inputs,
+            self.generator,
+            rho=self.dials.rho,
+            positions=_START,
+            write_leak=self.dials.write_leak,
+            read_leak=self.dials.read_leak,
+        )
 
     def previous_token_head(self, stream: Stream, length: int) -> None:
         gain = self.dials.attention_gain

@@ -54,6 +54,9 @@ class Stream:
         generator: source of randomness for the plant.
         rho: norm of a unit code as a fraction of the host's residual norm at layer 0.
         positions: positions at which that norm is measured.
+        write_leak: share of what the host writes into the subspace that stays there, as noise on
+            the codes; 0 keeps the subspace clean.
+        read_leak: share of the subspace that host parts go on reading, as polysemantic networks do.
 
     Raises:
         PlantingError: the slots do not fit into the residual stream.
@@ -68,6 +71,8 @@ class Stream:
         *,
         rho: float = 0.25,
         positions: Positions = ALL,
+        write_leak: float = 0.0,
+        read_leak: float = 1.0,
     ) -> None:
         self.model, self.anatomy = model, model.transformer
         self.calibration, self.generator = calibration, generator
@@ -83,29 +88,47 @@ class Stream:
         self.slots = dict(zip(slots, frame.split(list(slots.values()), dim=1), strict=True))
         self.levels: dict[str, float] = {}
         self._scales: dict[tuple[int | None, int], Tensor] = {}
-        self._silence_host()
+        self._silence_host(write_leak)
+        self._blind_host(read_leak)
         self.amplitude = rho * float(self.scale(0, 1, positions)) * d**0.5
 
     # ------------------------------------------------------------ reservation
-    def off(self, rows: Tensor) -> Tensor:
-        """Project the last dimension of ``rows`` (..., d_model) off the reserved subspace."""
+    def off(self, rows: Tensor, leak: float = 0.0) -> Tensor:
+        """Take all but a share of the reserved subspace out of the last dimension of rows (..., d_model)."""
         frame = self.frame.to(rows.dtype).to(rows.device)
-        return rows - (rows @ frame) @ frame.T
+        return rows - (1 - leak) * (rows @ frame) @ frame.T
 
-    def _silence_host(self) -> None:
-        """Take the reserved subspace out of everything that the host writes, and out of its head."""
+    def _silence_host(self, leak: float) -> None:
+        """Take the reserved subspace out of what the host writes, up to the leak, and out of its head."""
         for embedding in self._embeddings():
-            embedding.copy_(self.off(embedding))
-        self._silence_patch_embedding()
+            embedding.copy_(self.off(embedding, leak))
+        self._silence_patch_embedding(leak)
         for block in self.anatomy.blocks:
             for writer in (block.out, block.mlp_out):
-                self._silence_writer(writer)
+                self._silence_writer(writer, leak)
         gamma = norm_scale(self.anatomy.final_norm, self.anatomy.d_model)
         head = self.anatomy.head
         dtype = torch.float64 if head.n_columns * self.anatomy.d_model < 1e6 else torch.float32
         weight = weight_of(head.module)
         scale = gamma.to(dtype).to(weight.device)
         weight.copy_(self.off(weight.to(dtype) * scale) / scale)
+
+    def _blind_host(self, leak: float) -> None:
+        """Make heads and MLPs of the host read but a share of the reserved subspace."""
+        if leak == 1.0:
+            return
+        for layer in range(len(self.anatomy.blocks)):
+            for which in (1, 2):
+                gamma = norm_scale(self.anatomy.norm(layer, which), self.anatomy.d_model)[:, None]
+                for reader in self.readers(layer, which):
+                    reader.write(self.off((reader.read() * gamma).T, leak).T / gamma)
+
+    def readers(self, layer: int, which: int) -> list[Projection]:
+        """Return what reads norm 1 or 2 of a layer, each module once."""
+        block = self.anatomy.blocks[layer]
+        found = (block.query, block.key, block.value) if which == 1 else (block.mlp_in, block.mlp_gate)
+        modules = {id(p.module): p.module for p in found if p is not None}
+        return [Projection(module) for module in modules.values()]
 
     def _embeddings(self) -> list[Tensor]:
         a = self.anatomy
@@ -114,24 +137,24 @@ class Stream:
             found.append(a.token_embedding.weight)
         return [t.data for t in found if t is not None]
 
-    def _silence_patch_embedding(self) -> None:
+    def _silence_patch_embedding(self, leak: float) -> None:
         conv = self.anatomy.token_embedding
         if isinstance(conv, nn.Conv2d):
             weight = conv.weight.data
-            weight.copy_(self.off(weight.flatten(1).T).T.reshape(weight.shape))
+            weight.copy_(self.off(weight.flatten(1).T, leak).T.reshape(weight.shape))
             if conv.bias is not None:
-                conv.bias.data.copy_(self.off(conv.bias.data))
+                conv.bias.data.copy_(self.off(conv.bias.data, leak))
 
-    def _silence_writer(self, writer: Projection) -> None:
+    def _silence_writer(self, writer: Projection, leak: float) -> None:
         dtype = torch.float64 if self.anatomy.d_model < 1024 else torch.float32
         weight = weight_of(writer.module)
         conv1d = type(writer.module).__name__ == "Conv1D"
         rows = weight.to(dtype) if conv1d else weight.to(dtype).T
-        new = self.off(rows)
+        new = self.off(rows, leak)
         weight.copy_(new if conv1d else new.T)
         bias = writer.read_bias()
         if bias is not None:
-            writer.write_bias(self.off(bias))
+            writer.write_bias(self.off(bias, leak))
 
     # ------------------------------------------------------------ calibration
     def scale(self, layer: int | None, which: int, positions: Positions = ALL) -> Tensor:

@@ -15,10 +15,26 @@ from interp_bench.tracks.planted_circuit import planted_circuit
 
 @task(version=2, needs=Needs(modalities=("lm",), kinds=("native", "gpt2", "llama", "qwen2", "neox")))
 def induction(
-    model: Model, seed: int, *, rho: float = 0.35, attention_gain: float = 30.0
+    model: Model,
+    seed: int,
+    *,
+    rho: float = 0.35,
+    attention_gain: float = 30.0,
+    write_leak: float = 0.0,
+    read_leak: float = 1.0,
 ) -> Planted[CircuitProblem, CircuitTruth]:
-    """A previous-token head and an induction head predict what followed a token before."""
-    plant = plant_induction(model, seed=seed, dials=InductionDials(rho=rho, attention_gain=attention_gain))
+    """A previous-token head and an induction head predict what followed a token before.
+
+    Args:
+        model: the host, edited in place.
+        seed: another seed gives other directions, layers, heads and tokens.
+        rho: norm of a planted code as a fraction of the host's residual norm.
+        attention_gain: margin in attention logits.
+        write_leak: share of the host's own writing that stays in the reserved subspace.
+        read_leak: share of the reserved subspace that the host goes on reading.
+    """
+    dials = InductionDials(rho=rho, attention_gain=attention_gain, write_leak=write_leak, read_leak=read_leak)
+    plant = plant_induction(model, seed=seed, dials=dials)
     return planted_circuit(model, _circuit(plant), seed=seed)
 
 

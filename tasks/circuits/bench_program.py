@@ -32,6 +32,8 @@ def program(
     rho: float = 0.35,
     attention_gain: float = 24.0,
     ramp: float = 0.6,
+    write_leak: float = 0.0,
+    read_leak: float = 1.0,
 ) -> Planted[CircuitProblem, CircuitTruth]:
     """Which edges carry a random typed program of shifts, look-ups, counts and tables.
 
@@ -44,9 +46,13 @@ def program(
         rho: norm of a planted code as a fraction of the host's residual norm.
         attention_gain: margin in attention logits.
         ramp: width of the slope between off and on of the neurons that combine codes.
+        write_leak: share of the host's own writing that stays in the reserved subspace.
+        read_leak: share of the reserved subspace that the host goes on reading.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = draw_program(generator, n_operations=n_operations, size=size, length=length)
-    dials = ProgramDials(rho=rho, attention_gain=attention_gain, ramp=ramp)
+    dials = ProgramDials(
+        rho=rho, attention_gain=attention_gain, ramp=ramp, write_leak=write_leak, read_leak=read_leak
+    )
     circuit = plant_program(model, drawn, seed=seed, dials=dials)
     return planted_circuit(model, circuit, seed=seed, certified=48, bounds=BOUNDS)

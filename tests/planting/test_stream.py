@@ -7,6 +7,8 @@ import torch
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
+from interp_bench.model.transformer import norm_scale
+from interp_bench.planting.anchor import Anchor
 from interp_bench.planting.codes import orthonormal, spread_codes
 from interp_bench.planting.heads import Head, Match, implant_head
 from interp_bench.planting.neurons import Neuron, implant_neurons
@@ -39,6 +41,54 @@ def test_no_host_part_writes_into_the_reserved_subspace(kind: str) -> None:
     for site in ("blocks.0.hook_resid_pre", *model.sites):
         residual = model.activations(sample(model, 1), site).double()
         assert float((residual @ stream.frame).abs().max()) < 1e-4 * float(residual.norm(dim=-1).max())
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "vit"])
+def test_a_write_leak_leaves_its_share_of_what_the_host_writes(kind: str) -> None:
+    """Attention output of block 0 in the subspace, over the same of an unsilenced host with equal inputs."""
+    written = []
+    for leak in (0.25, 1.0):
+        model = build(kind)
+        stream = Stream(model, {"x": 3, "y": 4}, sample(model, 5), generator(), write_leak=leak)
+        weight = model.transformer.blocks[0].out.read()
+        written.append(weight @ stream.frame)
+    torch.testing.assert_close(written[0], 0.25 * written[1], rtol=1e-3, atol=1e-6)
+    assert float(written[1].abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "vit"])
+@pytest.mark.parametrize("leak", [0.0, 0.5])
+def test_a_read_leak_scales_what_the_host_reads_of_the_subspace(kind: str, leak: float) -> None:
+    model, plain = build(kind), build(kind)
+    inputs = sample(model, 5)
+    stream = Stream(model, {"x": 3}, inputs, generator(), read_leak=leak)
+    reference = Stream(plain, {"x": 3}, inputs, generator())
+    for which in (1, 2):
+        gamma = norm_scale(model.transformer.norm(0, which), model.d_model)[:, None]
+        for reader, own in zip(stream.readers(0, which), reference.readers(0, which), strict=True):
+            read = stream.frame.T @ (gamma * reader.read())
+            whole = reference.frame.T @ (gamma * own.read())
+            torch.testing.assert_close(read, leak * whole, rtol=1e-3, atol=1e-5)
+            assert float(whole.abs().max()) > 1e-3
+
+
+def test_an_anchor_steadies_the_norms_and_the_host_goes_on() -> None:
+    model, plain = build("llama"), build("llama")
+    inputs = sample(model, 5, batch=8)
+    whole = slice(None)
+    reference = Stream(plain, {"one": 1}, inputs, generator())
+    stream = Stream(model, {"one": 1}, inputs, generator())
+    Anchor(stream, "one", 5.0, whole).settle(None, 1)
+    for layer in range(3):
+        before = reference._norm_scale(plain.activations(inputs, f"blocks.{layer}.hook_resid_pre"))
+        after = stream._norm_scale(model.activations(inputs, f"blocks.{layer}.hook_resid_pre"))
+        assert float(after.std() / after.mean()) < 0.35 * float(before.std() / before.mean()) + 1e-4
+    ones = coordinates(stream, "blocks.2.hook_resid_post", "one", inputs) / stream.levels["one"]
+    torch.testing.assert_close(ones, torch.ones_like(ones), rtol=1e-3, atol=1e-3)
+    own = stream.off(model.activations(inputs, "blocks.0.hook_resid_mid").double())
+    other = reference.off(plain.activations(inputs, "blocks.0.hook_resid_mid").double())
+    cosine = torch.nn.functional.cosine_similarity(own, other, dim=-1)
+    assert float(cosine.min()) > 0.95
 
 
 def test_under_layer_norm_the_subspace_is_orthogonal_to_the_mean() -> None:

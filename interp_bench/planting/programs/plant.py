@@ -39,6 +39,8 @@ class ProgramDials:
         recency: attention logits by which a later match outweighs an earlier one.
         ramp: width of the slope between off and on of a neuron that combines codes.
         logit_gain: margin of the answer in standard deviations of the host's own logits.
+        write_leak: share of the host's own writing that stays in the reserved subspace.
+        read_leak: share of the reserved subspace that the host goes on reading.
     """
 
     rho: float = 0.35
@@ -47,6 +49,8 @@ class ProgramDials:
     recency: float = 4.0
     ramp: float = 0.6
     logit_gain: float = 8.0
+    write_leak: float = 0.0
+    read_leak: float = 1.0
 
 
 def plant_program(
@@ -131,7 +135,16 @@ class _Compiler:
         if self.learned:
             slots |= {"position": min(16, self.anatomy.d_head // 2 * 2), "ramp": 1}
         shown = inputs.sample(_SHOWN, self.generator)[0].to(self.model.device)
-        return Stream(self.model, slots, shown, self.generator, rho=self.dials.rho, positions=_START)
+        return Stream(
+            self.model,
+            slots,
+            shown,
+            self.generator,
+            rho=self.dials.rho,
+            positions=_START,
+            write_leak=self.dials.write_leak,
+            read_leak=self.dials.read_leak,
+        )
 
     def _embed(self, stream: Stream, inputs: Inputs) -> Frame:
         """Write what the program starts from: flags, positions and attributes."""
