@@ -12,9 +12,11 @@ from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
 from interp_bench.model.opening import open_model
 from interp_bench.planting.circuit import CircuitBounds, certify_circuit
+from interp_bench.planting.programs.dials import ProgramDials
 from interp_bench.planting.programs.generator import accepted, draw_attributes, draw_program
 from interp_bench.planting.programs.instructions import Instruction, Program
 from interp_bench.planting.programs.interpreter import result, run
+from interp_bench.planting.programs.patches import PatchCompiler
 from interp_bench.planting.programs.plant import plant_program
 from interp_bench.planting.programs.schedule import schedule
 from interp_bench.registry import load_registry
@@ -65,9 +67,9 @@ def test_count_is_one_over_one_plus_matches() -> None:
     assert counted == pytest.approx([1, 1 / 2, 1 / 3, 1 / 3, 1 / 2])
 
 
-def test_fraction_counts_the_prefix_as_misses() -> None:
+def test_fraction_is_over_the_positions_of_the_program() -> None:
     share = values_of(op("fraction", (0,), "number", category=1), [1, 0, 1, 1], [0, 0, 0, 0])
-    assert share == pytest.approx([0, 1 / 2, 1 / 3, 2 / 4, 3 / 5])
+    assert share == pytest.approx([0, 1, 1 / 2, 2 / 3, 3 / 4])
 
 
 def test_maps_look_up_tables_and_leave_nothing_as_it_is() -> None:
@@ -171,7 +173,7 @@ def test_a_program_too_deep_is_refused() -> None:
 
 def host(kind: str) -> Model:
     """Build a small random host of a kind."""
-    if kind.startswith("native"):
+    if kind.startswith(("native", "vit")):
         return open_model(load_registry().get(kind))
     sizes = {"vocab_size": 64, "bos_token_id": 0, "eos_token_id": 0, "tie_word_embeddings": False}
     with torch.random.fork_rng():
@@ -193,7 +195,7 @@ def host(kind: str) -> Model:
 
 def agreement(model: Model, seed: int) -> float:
     """Return the share of fresh inputs on which a compiled program and the interpreter agree."""
-    drawn = draw_program(torch.Generator().manual_seed(seed))
+    drawn = draw_program(torch.Generator().manual_seed(seed), n_operations=3, causal=model.transformer.causal)
     circuit = plant_program(model, drawn, seed=seed)
     pairs = circuit.pairs(64, torch.Generator().manual_seed(seed + 999))
     return float((circuit.decided(model.logits(pairs.clean)) == pairs.outcomes[:, 0]).double().mean())
@@ -210,14 +212,29 @@ def test_two_hundred_programs_agree_with_the_interpreter() -> None:
     assert sum(a >= 0.99 for a in agreements) >= 0.97 * len(agreements)
 
 
-@pytest.mark.parametrize("kind", ["native-rope-200k", "gpt2", "llama", "qwen2", "neox"])
+@pytest.mark.parametrize("kind", ["native-rope-200k", "gpt2", "llama", "qwen2", "neox", "vit-slim-200k"])
 def test_programs_agree_and_are_certified_on_every_kind(kind: str) -> None:
     agreements = [agreement(host(kind), seed) for seed in range(5)]
     assert min(agreements) >= 0.98, agreements
     model = host(kind)
-    circuit = plant_program(model, draw_program(torch.Generator().manual_seed(3)), seed=3)
+    drawn = draw_program(torch.Generator().manual_seed(3), n_operations=3, causal=model.transformer.causal)
+    circuit = plant_program(model, drawn, seed=3)
     certificate = certify_circuit(model, circuit, torch.Generator().manual_seed(0), BOUNDS, n_pairs=24)
     assert certificate.passed, certificate.reason
+
+
+def test_patches_show_the_attributes_and_nothing_else_to_the_detectors() -> None:
+    model = host("vit-slim-200k")
+    drawn = draw_program(torch.Generator().manual_seed(0), n_operations=3, causal=False)
+    inputs = PatchCompiler(model, drawn, torch.Generator().manual_seed(0), ProgramDials()).make_inputs()
+    attributes = draw_attributes(drawn, 6, inputs.n_prefix, torch.Generator().manual_seed(1))
+    images = inputs.show(attributes, torch.Generator().manual_seed(2))
+    assert images.shape == (6, 3, 64, 64)
+    assert bool((inputs.read(images) == attributes).all())
+    first = images[:, :, :8, :8]
+    response = torch.einsum("nchw,kchw->nk", first, inputs.filters)
+    assert float(response.abs().max()) < 1e-3
+    assert float(first.std()) > 0.3
 
 
 def test_integrated_gradients_find_the_edges_of_programs() -> None:

@@ -78,7 +78,7 @@ def draw_program(
         PlantingError: no draw met the demands.
     """
     for _ in range(_TRIALS):
-        draft = _Draft(generator, size, n_attributes, length, n_prefix, causal)
+        draft = _Draft(generator, size, n_attributes, length)
         program = draft.program(n_operations)
         if program is not None and accepted(program, generator, n_prefix, demands, causal=causal):
             return program
@@ -160,11 +160,8 @@ def _balanced(program: Program, output: Tensor, last: Tensor, demands: Demands) 
 class _Draft:
     """Instructions drawn one after another."""
 
-    def __init__(
-        self, generator: Generator, size: int, n_attributes: int, length: int, n_prefix: int, causal: bool
-    ) -> None:
+    def __init__(self, generator: Generator, size: int, n_attributes: int, length: int) -> None:
         self.generator, self.size, self.n_attributes, self.length = generator, size, n_attributes, length
-        self.n_prefix, self.causal = n_prefix, causal
         self.nodes = [
             Instruction(operation="attribute", type="category", size=size, index=index)
             for index in range(n_attributes)
@@ -250,10 +247,9 @@ class _Draft:
 
     def _bound(self) -> tuple[float, float]:
         """Return a bound near the mean, between fractions at the last position, and their distance."""
-        total = self.n_prefix + self.length
-        most = round(self.length / self.size)
-        hits = self._integer(max(0, most - 1), most + 1)
-        return (hits + 0.5) / total, 1 / total
+        mean = round(self.length / self.size)
+        hits = self._integer(max(0, mean - 1), mean + 1)
+        return (hits + 0.5) / self.length, 1 / self.length
 
     def _add_map(self) -> None:
         x = self._pick("category")

@@ -11,9 +11,6 @@ from torch import Tensor
 from interp_bench.planting.heads import Head, Match, Offset, Recency
 from interp_bench.planting.programs.instructions import Instruction
 from interp_bench.planting.stream import Positions, Read
-from interp_bench.planting.tokens import N_PREFIX
-
-PREFIX = slice(0, N_PREFIX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +19,9 @@ class Frame:
 
     Attributes:
         positions: positions of the program, where reads are calibrated.
-        length: positions of an input, prefix included.
+        n_prefix: positions in front of them.
+        length: positions of the program.
+        causal: whether a position sees only those up to itself.
         gain: margin in attention logits by which a shift finds its position.
         step: attention logits by which a later match outweighs an earlier one.
         back: (w, w) matrix that takes a position code one step back; None under rotary positions.
@@ -30,11 +29,18 @@ class Frame:
     """
 
     positions: Positions
+    n_prefix: int
     length: int
+    causal: bool
     gain: float
     step: float
     back: Tensor | None
     margin: float
+
+    @property
+    def prefix(self) -> Read:
+        """A read of the flag of the prefix."""
+        return Read("prefix", None, slice(0, self.n_prefix))
 
     def read(self, slot: str, width: int | None = None) -> Read:
         """Return a read of a slot; of ``width`` coordinates as they are where it is given."""
@@ -57,13 +63,14 @@ def head_of(instruction: Instruction, slots: list[str], sizes: list[int], out: s
         case "fraction":
             chosen = _eye(sizes[0])[:, [instruction.category]]
             value = Read(slots[0], chosen, frame.positions)
-            return Head(value=value, slot=out, map=_eye(1), own=False)
+            inside = Match(query=frame.read("one"), key=frame.read("present"), gain=frame.gain)
+            return Head(matches=(inside,), value=value, slot=out, map=_eye(1), own=False)
         case "exists":
             matches = _matching(slots, frame, gain=frame.gain, sink=-frame.gain / 2)
             return Head(matches=matches, value=frame.read("present"), slot=out, map=_eye(1))
         case "count":
-            matches = _matching(slots, frame, gain=frame.gain, sink=-math.log(N_PREFIX))
-            return Head(matches=matches, value=Read("prefix", None, PREFIX), slot=out, map=_eye(1), own=False)
+            matches = _matching(slots, frame, gain=frame.gain, sink=-math.log(frame.n_prefix))
+            return Head(matches=matches, value=frame.prefix, slot=out, map=_eye(1), own=False)
         case _:
             return _lookup(slots, sizes, out, frame)
 
@@ -76,7 +83,9 @@ def _shift(instruction: Instruction, slot: str, size: int, out: str, frame: Fram
     value = frame.read(slot)
     constant = frame.read("one")
     if frame.back is None:
-        offset = Offset(steps=instruction.steps, gain=frame.gain, constant=constant, length=frame.length)
+        offset = Offset(
+            steps=instruction.steps, gain=frame.gain, constant=constant, length=frame.n_prefix + frame.length
+        )
         return Head(offset=offset, value=value, slot=out, map=_eye(size))
     query = Read("position", torch.linalg.matrix_power(frame.back, instruction.steps), frame.positions)
     match = Match(query=query, key=frame.read("position"), gain=frame.gain / frame.margin)
@@ -89,7 +98,7 @@ def _matching(slots: list[str], frame: Frame, *, gain: float, sink: float) -> tu
     return (
         Match(query=frame.read(slots[0]), key=frame.read(slots[1]), gain=gain),
         Match(query=one, key=frame.read("present"), gain=-gain),
-        Match(query=one, key=Read("prefix", None, PREFIX), gain=sink),
+        Match(query=one, key=frame.prefix, gain=sink),
     )
 
 
@@ -103,5 +112,6 @@ def _lookup(slots: list[str], sizes: list[int], out: str, frame: Frame) -> Head:
         recency = Recency(step=frame.step, query=one, key=present, length=frame.length, spared=sizes[0] + 3)
     else:
         ramp = frame.read("ramp")
-        matches += (Match(query=one, key=ramp, gain=span), Match(query=ramp, key=present, gain=-span))
+        here = ramp if frame.causal else one
+        matches += (Match(query=one, key=ramp, gain=span), Match(query=here, key=present, gain=-span))
     return Head(matches=matches, recency=recency, value=frame.read(slots[2]), slot=out, map=_eye(sizes[2]))

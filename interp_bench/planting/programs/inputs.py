@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -17,28 +18,32 @@ _SPARE = 8
 _TRIES = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """The tokens that a program runs on.
+@dataclass(frozen=True, kw_only=True)
+class Inputs(ABC):
+    """What a program runs on, in tokens or in patches.
 
     Attributes:
         program: the program.
-        prefix: (n_prefix,) tokens in front.
-        alphabet: (size ** n_attributes,) tokens, one for each combination of attributes.
-        outputs: (size of the output,) tokens that the output is read from.
+        outputs: (size of the output,) logits that the output is read from.
         causal: whether a position sees only those up to itself.
     """
 
     program: Program
-    prefix: Tensor
-    alphabet: Tensor
     outputs: Tensor
     causal: bool
 
     @property
-    def length(self) -> int:
-        """Positions of an input."""
-        return len(self.prefix) + self.program.length
+    @abstractmethod
+    def n_prefix(self) -> int:
+        """Positions in front of the program's own."""
+
+    @abstractmethod
+    def show(self, attributes: Tensor, generator: Generator) -> Tensor:
+        """Return inputs that show attributes (n, position, n_attributes)."""
+
+    @abstractmethod
+    def read(self, inputs: Tensor) -> Tensor:
+        """Return the attributes (n, position, n_attributes) that inputs show, -1 at the prefix."""
 
     @property
     def attributes(self) -> Tensor:
@@ -48,18 +53,18 @@ class Inputs:
 
     def values(self, attributes: Tensor) -> list[Tensor]:
         """Run the program on attributes (batch, position, n_attributes)."""
-        return run(self.program, attributes, n_prefix=len(self.prefix), causal=self.causal)
+        return run(self.program, attributes, n_prefix=self.n_prefix, causal=self.causal)
 
     def sample(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw inputs that have an output.
 
         Returns:
-            Tokens (count, position), and the output (count,) as an index into ``outputs``.
+            Inputs (count, ...), and the output (count,) as an index into ``outputs``.
         """
-        attributes = draw_attributes(self.program, _SPARE * count, len(self.prefix), generator)
+        attributes = draw_attributes(self.program, _SPARE * count, self.n_prefix, generator)
         output = result(self.program, self.values(attributes))
         kept = torch.nonzero(output >= 0).flatten()[:count]
-        return self._tokens(attributes[kept]), output[kept]
+        return self.show(attributes[kept], generator), output[kept]
 
     def pairs(self, count: int, generator: Generator) -> Pairs:
         """Draw pairs of unrelated inputs with different outputs."""
@@ -71,19 +76,20 @@ class Inputs:
 
     def near(self, count: int, generator: Generator) -> Pairs:
         """Draw pairs that differ in one attribute of one token, and in their output."""
-        attributes = draw_attributes(self.program, _TRIES * count, len(self.prefix), generator)
+        attributes = draw_attributes(self.program, _TRIES * count, self.n_prefix, generator)
         changed = attributes.clone()
         row = torch.arange(len(attributes))
-        place = len(self.prefix) + torch.randint(self.program.length, (len(row),), generator=generator)
+        place = self.n_prefix + torch.randint(self.program.length, (len(row),), generator=generator)
         which = torch.randint(self.program.n_attributes, (len(row),), generator=generator)
         shift = torch.randint(1, self.program.size, (len(row),), generator=generator)
         changed[row, place, which] = (changed[row, place, which] + shift) % self.program.size
         before, after = (result(self.program, self.values(a)) for a in (attributes, changed))
         kept = torch.nonzero((before >= 0) & (after >= 0) & (before != after)).flatten()[:count]
         outcomes = self.outputs[torch.stack([before, after], dim=1)[kept]]
-        return Pairs(
-            clean=self._tokens(attributes[kept]), corrupted=self._tokens(changed[kept]), outcomes=outcomes
-        )
+        noise = generator.get_state()
+        clean = self.show(attributes[kept], generator)
+        generator.set_state(noise)
+        return Pairs(clean=clean, corrupted=self.show(changed[kept], generator), outcomes=outcomes)
 
     def patched(self, pairs: Pairs, arcs: Collection[Arc]) -> Tensor:
         """Return the logit index (n,) that wins when arcs carry the corrupted run's values.
@@ -92,23 +98,46 @@ class Inputs:
         """
         if not arcs:
             return pairs.outcomes[:, 1]
-        other = self.values(self._read(pairs.corrupted))
-        clean = self._read(pairs.clean)
-        values = run(
-            self.program, clean, n_prefix=len(self.prefix), causal=self.causal, cut=arcs, other=other
-        )
+        other = self.values(self.read(pairs.corrupted))
+        clean = self.read(pairs.clean)
+        values = run(self.program, clean, n_prefix=self.n_prefix, causal=self.causal, cut=arcs, other=other)
         output = result(self.program, values)
         return torch.where(output < 0, -1, self.outputs.to(output)[output.clamp(min=0)])
 
-    def _tokens(self, attributes: Tensor) -> Tensor:
+    def index(self, attributes: Tensor) -> Tensor:
+        """Return which combination of attributes each position of the program has (n, length)."""
         weights = self.program.size ** torch.arange(self.program.n_attributes - 1, -1, -1)
-        body = self.alphabet[(attributes[:, len(self.prefix) :] * weights).sum(-1)]
+        return (attributes[:, self.n_prefix :] * weights).sum(-1)
+
+    def blank(self, body: Tensor) -> Tensor:
+        """Put the prefix, without attributes, in front of attributes (n, length, n_attributes)."""
+        front = body.new_full((len(body), self.n_prefix, body.shape[-1]), -1)
+        return torch.cat([front, body], dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenInputs(Inputs):
+    """Tokens of a language model.
+
+    Attributes:
+        prefix: (n_prefix,) tokens in front.
+        alphabet: (size ** n_attributes,) tokens, one for each combination of attributes.
+    """
+
+    prefix: Tensor
+    alphabet: Tensor
+
+    @property
+    def n_prefix(self) -> int:
+        """Number of tokens in front."""
+        return len(self.prefix)
+
+    def show(self, attributes: Tensor, generator: Generator) -> Tensor:
+        """Return tokens (n, position)."""
+        body = self.alphabet[self.index(attributes)]
         return torch.cat([self.prefix.expand(len(body), -1), body], dim=1)
 
-    def _read(self, tokens: Tensor) -> Tensor:
+    def read(self, inputs: Tensor) -> Tensor:
         """Return the attributes of tokens."""
-        body = tokens[:, len(self.prefix) :].cpu()
-        index = (body[..., None] == self.alphabet).int().argmax(-1)
-        attributes = self.attributes[index]
-        blank = attributes.new_full((len(body), len(self.prefix), attributes.shape[-1]), -1)
-        return torch.cat([blank, attributes], dim=1)
+        body = inputs[:, self.n_prefix :].cpu()
+        return self.blank(self.attributes[(body[..., None] == self.alphabet).int().argmax(-1)])

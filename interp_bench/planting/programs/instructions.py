@@ -11,7 +11,7 @@ the program's own, categories are -1 and booleans 0.
 | exists | query, key | whether key equals query(i) at some position up to i |
 | lookup | query, key, x | x at the latest position up to i where key equals query(i) |
 | count | query, key | 1 / (1 + how many positions up to i have key equal to query(i)) |
-| fraction | x | share of positions up to i, prefix included, where x is ``category`` |
+| fraction | x | share of positions up to i, prefix left out, where x is ``category`` |
 | bin | count | how many, at most ``size - 1`` |
 | threshold | fraction | whether it is above ``bound`` |
 | map | x | ``table[x]`` |

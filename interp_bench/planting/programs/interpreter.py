@@ -55,7 +55,7 @@ def _step(i: Instruction, arguments: list[Tensor], attributes: Tensor, n_prefix:
         case "exists" | "lookup" | "count":
             return _matched(i, arguments, n_prefix, causal)
         case "fraction":
-            return _fraction(arguments[0] == i.category, causal)
+            return _fraction(arguments[0] == i.category, n_prefix, causal)
         case "threshold":
             return (arguments[0] > i.bound).long()
         case "bin":
@@ -101,11 +101,12 @@ def _matched(i: Instruction, arguments: list[Tensor], n_prefix: int, causal: boo
     return torch.where(latest < 0, torch.full_like(found, _nothing(i)), found)
 
 
-def _fraction(hit: Tensor, causal: bool) -> Tensor:
+def _fraction(hit: Tensor, n_prefix: int, causal: bool) -> Tensor:
     length = hit.shape[1]
+    own = (torch.arange(length) - n_prefix + 1).clamp(min=0)
     if causal:
-        return hit.double().cumsum(1) / torch.arange(1, length + 1)
-    return hit.double().mean(1, keepdim=True).expand(-1, length)
+        return hit.double().cumsum(1) / own.clamp(min=1)
+    return hit.double().sum(1, keepdim=True).expand(-1, length) / own[-1]
 
 
 def _sequence_map(i: Instruction, x: Tensor, y: Tensor, n_prefix: int) -> Tensor:
