@@ -63,8 +63,9 @@ def head_of(instruction: Instruction, slots: list[str], sizes: list[int], out: s
         case "fraction":
             chosen = _eye(sizes[0])[:, [instruction.category]]
             value = Read(slots[0], chosen, frame.positions)
-            inside = Match(query=frame.read("one"), key=frame.read("present"), gain=frame.gain)
-            return Head(matches=(inside,), value=value, slot=out, map=_eye(1), own=False)
+            # Kept off the prefix, not drawn to the rest: there attention must be even.
+            outside = Match(query=frame.read("one"), key=frame.prefix, gain=-frame.gain)
+            return Head(matches=(outside,), value=value, slot=out, map=_eye(1), own=False)
         case "exists":
             matches = _matching(slots, frame, gain=frame.gain, sink=-frame.gain / 2)
             return Head(matches=matches, value=frame.read("present"), slot=out, map=_eye(1))
