@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from interp_bench.model.handle import Model
-from interp_bench.planting.circuits.base import Pairs, PlantedCircuit
-from interp_bench.planting.induction import Induction, InductionDials, plant_induction
+from interp_bench.planting.circuits.induction import InductionDials, plant_induction
 from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import Needs, task
 from interp_bench.tracks.circuits import CircuitProblem, CircuitTruth
@@ -35,28 +32,4 @@ def induction(
     """
     dials = InductionDials(rho=rho, attention_gain=attention_gain, write_leak=write_leak, read_leak=read_leak)
     plant = plant_induction(model, seed=seed, dials=dials)
-    return planted_circuit(model, _circuit(plant), seed=seed)
-
-
-def _circuit(plant: Induction) -> PlantedCircuit:
-    def pairs(count: int, generator: torch.Generator) -> Pairs:
-        clean, answers = plant.sample(8 * count, generator)
-        corrupted, others = plant.sample(8 * count, generator)
-        differ = torch.nonzero(answers != others).flatten()[:count]
-        outcomes = plant.alphabet[torch.stack([answers, others], dim=1)]
-        return Pairs(clean=clean, corrupted=corrupted, outcomes=outcomes).at(differ)
-
-    def near(count: int, generator: torch.Generator) -> Pairs:
-        """Another token of the input stands at the end."""
-        clean, answers = plant.sample(count, generator)
-        changed = clean.clone()
-        first, n = len(plant.prefix), len(plant.alphabet)
-        body = clean[:, first:-1]
-        place = (body == clean[:, -1:]).int().argmax(1)
-        other = (place + torch.randint(1, n - 1, (count,), generator=generator)) % (n - 1)
-        changed[:, -1] = body.gather(1, other[:, None])[:, 0]
-        followed = body.gather(1, other[:, None] + 1)[:, 0]
-        outcomes = torch.stack([plant.alphabet[answers], followed], dim=1)
-        return Pairs(clean=clean, corrupted=changed, outcomes=outcomes)
-
-    return PlantedCircuit(edges=plant.edges, candidates=plant.alphabet, pairs=pairs, near=near)
+    return planted_circuit(model, plant.circuit, seed=seed)

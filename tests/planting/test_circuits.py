@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from interp_bench.harness.discovery import load_file
 from interp_bench.model.handle import Model
 from interp_bench.model.opening import open_model
 from interp_bench.planting.circuit import CircuitBounds, certify_circuit
+from interp_bench.planting.circuits.induction import Induction, plant_induction
 from interp_bench.planting.evidence.base import draw_classes
 from interp_bench.planting.evidence.transformer import plant_evidence_transformer
-from interp_bench.planting.induction import plant_induction
 from interp_bench.registry import load_registry
 from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import CATALOGUE
@@ -26,19 +27,9 @@ def host(name: str) -> Model:
     return open_model(load_registry().get(name))
 
 
-def certificate_of(model: Model, edges: list[tuple[str, str]], plant: object, seed: int = 3):
-    generator = torch.Generator().manual_seed(seed)
-    clean, answers = plant.sample(64, generator)
-    corrupted, others = plant.sample(64, generator)
-    differ = answers != others
-    return certify_circuit(
-        model,
-        edges,
-        clean[differ][:32],
-        corrupted[differ][:32],
-        lambda logits: logits[:, -1, plant.alphabet].argmax(-1) == answers[differ][:32],
-        generator,
-    )
+def certificate_of(model: Model, plant: Induction, edges: tuple[tuple[str, str], ...] | None = None):
+    circuit = plant.circuit if edges is None else replace(plant.circuit, edges=edges)
+    return certify_circuit(model, circuit, torch.Generator().manual_seed(3))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -46,15 +37,15 @@ def certificate_of(model: Model, edges: list[tuple[str, str]], plant: object, se
 def test_induction_is_certified(name: str, seed: int) -> None:
     model = host(name)
     plant = plant_induction(model, seed=seed)
-    certificate = certificate_of(model, list(plant.edges), plant)
+    certificate = certificate_of(model, plant)
     assert certificate.passed, certificate.reason
 
 
 def test_a_wrong_circuit_is_not_certified() -> None:
     model = host("native-150k")
     plant = plant_induction(model, seed=0)
-    wrong = [edge for edge in plant.edges if edge[1] != "logits"] + [("m0", "logits")]
-    certificate = certificate_of(model, wrong, plant)
+    wrong = (*(edge for edge in plant.edges if edge[1] != "logits"), ("m0", "logits"))
+    certificate = certificate_of(model, plant, wrong)
     assert not certificate.passed
     assert "sufficiency" in certificate.reason
     assert "necessity[m0->logits]" in certificate.reason
@@ -63,8 +54,18 @@ def test_a_wrong_circuit_is_not_certified() -> None:
 def test_an_unplanted_host_is_not_certified() -> None:
     model = host("native-150k")
     plant = plant_induction(model, seed=0)
-    certificate = certificate_of(host("native-150k"), list(plant.edges), plant)
+    certificate = certificate_of(host("native-150k"), plant)
     assert "behaviour" in certificate.reason
+
+
+def test_near_pairs_differ_in_the_last_token_and_in_the_answer() -> None:
+    plant = plant_induction(host("native-150k"), seed=0)
+    pairs = plant.circuit.near(20, torch.Generator().manual_seed(0))
+    assert bool((pairs.clean[:, :-1] == pairs.corrupted[:, :-1]).all())
+    for inputs, outcome in zip((pairs.clean, pairs.corrupted), pairs.outcomes.unbind(1), strict=True):
+        for row, answer in zip(inputs.tolist(), outcome.tolist(), strict=True):
+            assert row[row.index(row[-1]) + 1] == answer
+    assert bool((pairs.outcomes[:, 0] != pairs.outcomes[:, 1]).all())
 
 
 def test_the_seed_moves_the_circuit() -> None:
@@ -137,13 +138,8 @@ def test_tasks_plant_certified_problems(task: str, name: str) -> None:
 def test_bounds_are_what_the_certificate_checks() -> None:
     model = host("native-30k")
     plant = plant_induction(model, seed=1)
-    generator = torch.Generator().manual_seed(0)
-    clean, answers = plant.sample(16, generator)
     strict = CircuitBounds(necessity=-1.0, random_sets=2)
-    certificate = certify_circuit(
-        model, list(plant.edges), clean, clean.flip(0),
-        lambda logits: logits[:, -1, plant.alphabet].argmax(-1) == answers, generator, strict,
-    )  # fmt: skip
+    certificate = certify_circuit(model, plant.circuit, torch.Generator().manual_seed(0), strict, n_pairs=16)
     failed = [check.name for check in certificate.checks if not check.passed]
     assert all(name.startswith("necessity") for name in failed)
     assert len(failed) == len(plant.edges) + 1

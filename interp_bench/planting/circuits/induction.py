@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from interp_bench.errors import PlantingError
 from interp_bench.model.graph import Edge
 from interp_bench.model.handle import Model
+from interp_bench.planting.circuits.base import Pairs, PlantedCircuit
 from interp_bench.planting.codes import spread_codes
 from interp_bench.planting.heads import Head, Match, Offset, implant_head
 from interp_bench.planting.positions import position_codes
@@ -73,6 +74,31 @@ class Induction:
         rows = torch.cat([order, order.gather(1, chosen)], dim=1)
         tokens = torch.cat([self.prefix.expand(count, -1), self.alphabet[rows]], dim=1)
         return tokens, order.gather(1, chosen + 1)[:, 0]
+
+    def pairs(self, count: int, generator: Generator) -> Pairs:
+        """Draw pairs of unrelated inputs with different answers."""
+        clean, answers = self.sample(8 * count, generator)
+        corrupted, others = self.sample(8 * count, generator)
+        differ = torch.nonzero(answers != others).flatten()[:count]
+        outcomes = self.alphabet[torch.stack([answers, others], dim=1)]
+        return Pairs(clean=clean, corrupted=corrupted, outcomes=outcomes).at(differ)
+
+    def near(self, count: int, generator: Generator) -> Pairs:
+        """Draw pairs that differ in the last token, which repeats another one."""
+        clean, answers = self.sample(count, generator)
+        changed, n = clean.clone(), len(self.alphabet)
+        body = clean[:, len(self.prefix) : -1]
+        place = (body == clean[:, -1:]).int().argmax(1)
+        other = ((place + torch.randint(1, n - 1, (count,), generator=generator)) % (n - 1))[:, None]
+        changed[:, -1] = body.gather(1, other)[:, 0]
+        followed = body.gather(1, other + 1)[:, 0]
+        outcomes = torch.stack([self.alphabet[answers], followed], dim=1)
+        return Pairs(clean=clean, corrupted=changed, outcomes=outcomes)
+
+    @property
+    def circuit(self) -> PlantedCircuit:
+        """The circuit with its samplers."""
+        return PlantedCircuit(edges=self.edges, candidates=self.alphabet, pairs=self.pairs, near=self.near)
 
 
 def plant_induction(model: Model, *, seed: int, dials: InductionDials | None = None) -> Induction:
