@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from interp_bench.cli import doctor, listing, results, weights
+from interp_bench.cli import certifying, doctor, listing, results, weights
 from interp_bench.errors import InterpBenchError, near_name
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
@@ -74,6 +74,7 @@ def _parser() -> Parser:
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
     fetch.set_defaults(run=lambda options: weights.fetch(options.models))
+    _add_certify(commands)
     check = commands.add_parser("doctor", help="versions, threads, caches, and which models are here")
     check.set_defaults(run=lambda _: doctor.report())
     return parser
@@ -97,6 +98,26 @@ def _add_listings(commands: argparse._SubParsersAction[Parser]) -> None:
     show.add_argument("name", help="a model's id, or the name of a technique or a task")
     show.add_argument("--json", action="store_true", help="print a list of objects")
     show.set_defaults(run=lambda options: listing.show(options.name, as_json=options.json))
+
+
+def _add_certify(commands: argparse._SubParsersAction[Parser]) -> None:
+    certify = commands.add_parser("certify", help="plant one problem and print what its certificate measured")
+    certify.add_argument("task", metavar="TASK", help="name from `interp-bench tasks`")
+    certify.add_argument("model", metavar="MODEL", help="id from `interp-bench models`")
+    certify.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    certify.add_argument(
+        "--dial",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="turn a dial of the task (repeatable)",
+    )
+    certify.add_argument("--json", action="store_true", help="print an object")
+    certify.set_defaults(
+        run=lambda options: certifying.certify(
+            options.task, options.model, seed=options.seed, dials=options.dial, as_json=options.json
+        )
+    )
 
 
 def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:

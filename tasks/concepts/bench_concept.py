@@ -59,7 +59,11 @@ class _Size:
         return cls(train=n_train // 2, repeats=2, pairs=16, certified=16, sites=2)
 
 
-@task(version=1, needs=Needs(modalities=("lm",)))
+@task(
+    version=1,
+    needs=Needs(modalities=("lm",)),
+    quick=Needs(modalities=("lm",), max_params=10_000_000),
+)
 def marker_concept(
     model: Model,
     seed: int,
