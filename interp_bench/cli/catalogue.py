@@ -98,6 +98,7 @@ def _needs_record(needs: Needs) -> dict[str, Any]:
         "modalities": list(needs.modalities),
         "kinds": list(needs.kinds),
         "max_params": needs.max_params,
+        "min_params": needs.min_params,
     }
 
 

@@ -25,11 +25,13 @@ class Needs:
         modalities: modalities it can run on, ``lm`` and ``image``.
         kinds: architecture kinds it can run on; empty means any.
         max_params: largest number of parameters it is meant for; None means any.
+        min_params: smallest number of parameters that it has room in.
     """
 
     modalities: tuple[str, ...] = ("lm", "image")
     kinds: tuple[str, ...] = ()
     max_params: int | None = None
+    min_params: int = 0
 
     def unmet_by(self, modality: str, kind: str, params: int) -> str | None:
         """Return why a model does not qualify, or None when it does."""
@@ -39,6 +41,8 @@ class Needs:
             return f"needs a model of kind {', '.join(self.kinds)}, not {kind}"
         if self.max_params is not None and params > self.max_params:
             return f"meant for at most {self.max_params:,} parameters, the model has {params:,}"
+        if params < self.min_params:
+            return f"has room from {self.min_params:,} parameters on, the model has {params:,}"
         return None
 
 

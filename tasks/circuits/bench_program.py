@@ -14,13 +14,15 @@ from interp_bench.tracks.catalogue import Needs, task
 from interp_bench.tracks.circuits import CircuitProblem, CircuitTruth
 from interp_bench.tracks.planted_circuit import planted_circuit
 
+# Streams of 64 dimensions hold a program of a few instructions; narrower hosts are smaller than this.
+LEAST = 100_000
 # An arc of a program decides the output of at least a fifth of the pairs, not of all.
 BOUNDS = CircuitBounds(behaviour=0.97, necessity=0.95)
 
 
 @task(
     version=1,
-    needs=Needs(modalities=("lm",), kinds=("native", "gpt2", "llama", "qwen2", "neox")),
+    needs=Needs(modalities=("lm",), kinds=("native", "gpt2", "llama", "qwen2", "neox"), min_params=LEAST),
     quick=Needs(modalities=("lm",), kinds=("native",), max_params=1_000_000),
 )
 def program(
@@ -58,7 +60,7 @@ def program(
 
 @task(
     version=1,
-    needs=Needs(modalities=("image",), kinds=("vit",)),
+    needs=Needs(modalities=("image",), kinds=("vit",), min_params=LEAST),
     quick=Needs(modalities=("image",), kinds=("vit",), max_params=1_000_000),
 )
 def visual_program(

@@ -58,6 +58,13 @@ def test_the_quick_tier_keeps_a_task_to_the_models_it_names(full: Grid) -> None:
     assert {cell.spec.id for cell in named.cells} == {"small", "large"}
 
 
+def test_a_task_that_needs_room_is_kept_off_small_models(full: Grid) -> None:
+    task = dataclasses.replace(CATALOGUE.tasks["guessing/numbers"], needs=Needs(min_params=1000))
+    grid = dataclasses.replace(full, tasks=[task])
+    assert "small" not in {cell.spec.id for cell in grid.cells}
+    assert "has room from 1,000 parameters on" in grid.explain()[0].reason
+
+
 def test_a_task_whose_needs_are_not_met_asks_nobody(full: Grid) -> None:
     task = dataclasses.replace(CATALOGUE.tasks["guessing/numbers"], needs=Needs(modalities=("image",)))
     grid = dataclasses.replace(full, tasks=[task])
