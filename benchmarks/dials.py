@@ -105,12 +105,12 @@ TURNS: tuple[Turn, ...] = (
         technique="topk_autoencoder",
     ),
     Turn(
-        task="attribution/visual_evidence",
-        dial="amplitude",
-        easy=1.5,
-        hard=0.4,
-        model="convnext-slim-20k",
-        technique="saliency",
+        task="attribution/token_evidence",
+        dial="copies",
+        easy=1,
+        hard=4,
+        model="native-150k",
+        technique="occlusion",
     ),
     Turn(
         task="concepts/visual_concept",
@@ -118,15 +118,7 @@ TURNS: tuple[Turn, ...] = (
         easy=0.25,
         hard=0.95,
         model="vit-slim-200k",
-        technique="logistic_probe",
-    ),
-    Turn(
-        task="circuits/program",
-        dial="ramp",
-        easy=1.0,
-        hard=0.1,
-        model="native-900k",
-        technique="eap",
+        technique="mean_difference",
     ),
 )
 
