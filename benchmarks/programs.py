@@ -32,6 +32,7 @@ HOSTS = MappingProxyType(
         "native (RMSNorm, RoPE, GQA)": ("native-rope-1m", ("program", "induction")),
         "gpt2": ("gpt2-random-6m", ("program", "induction")),
         "llama": ("llama-random-6m", ("program", "induction")),
+        "qwen2": ("qwen2-random-6m", ("program", "induction")),
         "neox": ("neox-random-5m", ("program", "induction")),
         "vit": ("vit-slim-200k", ("visual_program", "evidence_route")),
     }
