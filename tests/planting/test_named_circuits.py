@@ -1,0 +1,55 @@
+"""Circuits people know: what they compute by hand, and that they are certified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from interp_bench.harness.discovery import load_file
+from interp_bench.model.opening import open_model
+from interp_bench.planting.circuits.bracket_depth import CLOSE, OPEN, bracket_depth
+from interp_bench.planting.circuits.duplicate_token import duplicate_token
+from interp_bench.planting.programs.instructions import Program
+from interp_bench.planting.programs.interpreter import result, run
+from interp_bench.registry import load_registry
+from interp_bench.tracks.catalogue import CATALOGUE
+
+TASKS = Path(__file__).parents[2] / "tasks" / "circuits"
+
+
+def answer(program: Program, tokens: list[int]) -> int:
+    attributes = torch.tensor([-1, *tokens])[None, :, None]
+    return int(result(program, run(program, attributes, n_prefix=1)))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"), [([3, 1, 2, 3], 1), ([3, 1, 2, 0], 0), ([1, 1, 2, 3], 0), ([3, 3, 3, 3], 1)]
+)
+def test_a_duplicate_is_a_token_that_occurred_before(tokens: list[int], expected: int) -> None:
+    assert answer(duplicate_token(n_tokens=4, length=4), tokens) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("()()", 1), ("))((", 1), ("((()", 2), ("())(" + ")", 0)])
+def test_depth_is_opening_minus_closing_brackets(text: str, expected: int) -> None:
+    text = text if len(text) % 2 == 0 else text + ")"
+    tokens = [OPEN if bracket == "(" else CLOSE for bracket in text]
+    assert answer(bracket_depth(length=len(text)), tokens) == expected
+
+
+def test_an_odd_number_of_brackets_is_refused() -> None:
+    with pytest.raises(ValueError, match="length is 7"):
+        bracket_depth(length=7)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("model", ["native-150k", "native-rope-200k"])
+@pytest.mark.parametrize("name", ["duplicate_token", "bracket_depth"])
+def test_they_are_certified(name: str, model: str, seed: int) -> None:
+    load_file(TASKS / f"bench_{name}.py")
+    planted = CATALOGUE.tasks[f"circuits/{name}"].function(open_model(load_registry().get(model)), seed)
+    assert planted.certificate.passed, planted.certificate.reason
+    checks = {check.name: check.value for check in planted.certificate.checks}
+    assert checks["behaviour"] >= 0.99
+    assert sum(name.startswith("interchange") for name in checks) == len(planted.truth.edges)
