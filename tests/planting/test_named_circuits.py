@@ -44,7 +44,7 @@ def test_an_odd_number_of_brackets_is_refused() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("model", ["native-150k", "native-rope-200k"])
+@pytest.mark.parametrize("model", ["native-150k", "native-rope-1m"])
 @pytest.mark.parametrize("name", ["duplicate_token", "bracket_depth"])
 def test_they_are_certified(name: str, model: str, seed: int) -> None:
     load_file(TASKS / f"bench_{name}.py")
