@@ -19,6 +19,8 @@ from interp_bench.planting.stream import Read, Stream
 from interp_bench.planting.tokens import N_PREFIX, quiet_tokens
 
 _START = slice(N_PREFIX, None)
+# Right behind the prefix, pretrained networks still treat tokens as sinks.
+_UNASKED = 2
 _LAST = slice(-1, None)
 
 
@@ -63,14 +65,14 @@ class Induction:
         return len(self.prefix) + len(self.alphabet) + 1
 
     def sample(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Draw inputs ``prefix x1 .. xn xj`` and their answers ``x(j+1)``.
+        """Draw inputs ``prefix x1 .. xn xj`` and their answers ``x(j+1)``, with j at least 3.
 
         Returns:
             Tokens (count, n_prefix + n + 1) and the index of the answer in the alphabet (count,).
         """
         n = len(self.alphabet)
         order = torch.rand(count, n, generator=generator).argsort(1)
-        chosen = torch.randint(n - 1, (count, 1), generator=generator)
+        chosen = torch.randint(_UNASKED, n - 1, (count, 1), generator=generator)
         rows = torch.cat([order, order.gather(1, chosen)], dim=1)
         tokens = torch.cat([self.prefix.expand(count, -1), self.alphabet[rows]], dim=1)
         return tokens, order.gather(1, chosen + 1)[:, 0]
@@ -89,7 +91,9 @@ class Induction:
         changed, n = clean.clone(), len(self.alphabet)
         body = clean[:, len(self.prefix) : -1]
         place = (body == clean[:, -1:]).int().argmax(1)
-        other = ((place + torch.randint(1, n - 1, (count,), generator=generator)) % (n - 1))[:, None]
+        asked = n - 1 - _UNASKED
+        steps = torch.randint(1, asked, (count,), generator=generator)
+        other = (_UNASKED + (place - _UNASKED + steps) % asked)[:, None]
         changed[:, -1] = body.gather(1, other)[:, 0]
         followed = body.gather(1, other + 1)[:, 0]
         outcomes = torch.stack([self.alphabet[answers], followed], dim=1)
