@@ -11,6 +11,8 @@ from interp_bench.harness.discovery import load_file
 from interp_bench.model.opening import open_model
 from interp_bench.planting.circuits.bracket_depth import CLOSE, OPEN, bracket_depth
 from interp_bench.planting.circuits.duplicate_token import duplicate_token
+from interp_bench.planting.circuits.greater_than import greater_than, spans
+from interp_bench.planting.circuits.ioi import ioi, sentences
 from interp_bench.planting.programs.instructions import Program
 from interp_bench.planting.programs.interpreter import result, run
 from interp_bench.registry import load_registry
@@ -43,9 +45,56 @@ def test_an_odd_number_of_brackets_is_refused() -> None:
         bracket_depth(length=7)
 
 
+BLANK = -1
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ([0, BLANK, 1, 0, BLANK], 1),
+        ([0, 1, BLANK, 1, BLANK], 0),
+        ([2, 1, 2, BLANK, BLANK], 1),
+        ([BLANK, 1, 1, 0, BLANK], 0),
+    ],
+)
+def test_the_indirect_object_is_the_name_that_is_not_repeated(tokens: list[int], expected: int) -> None:
+    assert answer(ioi(n_names=3, length=5, n_blank=2), tokens) == expected
+
+
+def test_every_sentence_repeats_one_of_two_names_and_ends_blank() -> None:
+    for sentence in sentences(200, 4, 7, torch.Generator().manual_seed(0))[..., 0]:
+        names = sentence[sentence >= 0].tolist()
+        assert sentence[-1] == BLANK
+        assert len(names) == 3
+        assert len(set(names)) == 2
+        assert names[2] in names[:2]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ([BLANK, 5, 2, BLANK, 3], 1),
+        ([BLANK, 5, 3, BLANK, 2], 0),
+        ([4, 5, 2, BLANK, 3], 1),
+        ([0, 5, 3, 1, 3], 0),
+    ],
+)
+def test_the_last_number_is_compared_with_the_one_behind_from(tokens: list[int], expected: int) -> None:
+    assert answer(greater_than(n_numbers=5, length=5, n_blank=2), tokens) == expected
+
+
+def test_every_span_has_one_start_an_idle_number_and_an_end() -> None:
+    for span in spans(200, 5, 7, torch.Generator().manual_seed(0))[..., 0].tolist():
+        start = span.index(5)
+        others = [number for number in span if number not in (BLANK, 5)]
+        assert span[start + 1] in others
+        assert span[-1] in others
+        assert len(others) == len(set(others)) == 3
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("model", ["native-150k", "native-rope-1m"])
-@pytest.mark.parametrize("name", ["duplicate_token", "bracket_depth"])
+@pytest.mark.parametrize("name", ["duplicate_token", "bracket_depth", "ioi", "greater_than"])
 def test_they_are_certified(name: str, model: str, seed: int) -> None:
     load_file(TASKS / f"bench_{name}.py")
     planted = CATALOGUE.tasks[f"circuits/{name}"].function(open_model(load_registry().get(model)), seed)

@@ -88,9 +88,12 @@ def draw_program(
 
 
 def draw_attributes(program: Program, count: int, n_prefix: int, generator: Generator) -> Tensor:
-    """Return (count, n_prefix + length, n_attributes) random attributes, -1 at the prefix."""
-    shape = (count, program.length, program.n_attributes)
-    drawn = torch.randint(program.size, shape, generator=generator)
+    """Return (count, n_prefix + length, n_attributes) attributes of random inputs, -1 at the prefix."""
+    if program.draw is not None:
+        drawn = program.draw(count, generator)
+    else:
+        shape = (count, program.length, program.n_attributes)
+        drawn = torch.randint(program.size, shape, generator=generator)
     blank = torch.full((count, n_prefix, program.n_attributes), -1)
     return torch.cat([blank, drawn], dim=1)
 

@@ -51,7 +51,7 @@ def head_of(instruction: Instruction, slots: list[str], sizes: list[int], out: s
     """Return the head that carries out an instruction.
 
     Args:
-        instruction: shift, exists, lookup, count or fraction.
+        instruction: shift, exists, lookup, differing, latest, count or fraction.
         slots: slots of its arguments.
         sizes: widths of these slots.
         out: slot of its value.
@@ -72,6 +72,10 @@ def head_of(instruction: Instruction, slots: list[str], sizes: list[int], out: s
         case "count":
             matches = _matching(slots, frame, gain=frame.gain, sink=-math.log(frame.n_prefix))
             return Head(matches=matches, value=frame.prefix, slot=out, map=_eye(1), own=False)
+        case "latest":
+            return _latest(instruction, slots, sizes, out, frame)
+        case "differing":
+            return _differing(slots, sizes, out, frame)
         case _:
             return _lookup(slots, sizes, out, frame)
 
@@ -104,15 +108,54 @@ def _matching(slots: list[str], frame: Frame, *, gain: float, sink: float) -> tu
 
 
 def _lookup(slots: list[str], sizes: list[int], out: str, frame: Frame) -> Head:
-    """Matches stand above the prefix however far back they are, and all else below it."""
+    match = Match(query=frame.read(slots[0]), key=frame.read(slots[1]), gain=_raise(frame))
+    return _fetch((match,), sizes[0], slots[2], sizes[2], out, frame)
+
+
+def _latest(instruction: Instruction, slots: list[str], sizes: list[int], out: str, frame: Frame) -> Head:
+    chosen = Read(slots[0], _eye(sizes[0])[:, [instruction.category]], frame.positions)
+    match = Match(query=frame.read("one"), key=chosen, gain=_raise(frame))
+    return _fetch((match,), 1, slots[1], sizes[1], out, frame)
+
+
+def _differing(slots: list[str], sizes: list[int], out: str, frame: Frame) -> Head:
+    """Any category is a match, and one that equals the query's is none."""
+    any_category = Read(slots[1], torch.ones(sizes[1], 1, dtype=torch.float64), frame.positions)
+    matches = (
+        Match(query=frame.read("one"), key=any_category, gain=_raise(frame)),
+        Match(query=frame.read(slots[0]), key=frame.read(slots[1]), gain=-_raise(frame)),
+    )
+    return _fetch(matches, sizes[0] + 1, slots[2], sizes[2], out, frame)
+
+
+def _raise(frame: Frame) -> float:
+    """Return by how many attention logits a match stands above the other positions."""
+    return frame.step * frame.length + 24
+
+
+def _fetch(found: tuple[Match, ...], n_dims: int, slot: str, size: int, out: str, frame: Frame) -> Head:
+    """Move a value from the latest match: above the prefix however far back, while all else is below it.
+
+    Args:
+        found: terms that are ``_raise(frame)`` at a match and 0 elsewhere.
+        n_dims: head dimensions that these take.
+        slot: slot of the value.
+        size: width of the value.
+        out: slot that it is moved to.
+        frame: what all heads share.
+    """
     span = frame.step * frame.length
-    matches = _matching(slots[:2], frame, gain=span + 24, sink=-(span + 10))
     one, present = frame.read("one"), frame.read("present")
+    matches = (
+        *found,
+        Match(query=one, key=present, gain=-_raise(frame)),
+        Match(query=one, key=frame.prefix, gain=-(span + 10)),
+    )
     recency = None
     if frame.back is None:
-        recency = Recency(step=frame.step, query=one, key=present, length=frame.length, spared=sizes[0] + 3)
+        recency = Recency(step=frame.step, query=one, key=present, length=frame.length, spared=n_dims + 3)
     else:
         ramp = frame.read("ramp")
         here = ramp if frame.causal else one
         matches += (Match(query=one, key=ramp, gain=span), Match(query=here, key=present, gain=-span))
-    return Head(matches=matches, recency=recency, value=frame.read(slots[2]), slot=out, map=_eye(sizes[2]))
+    return Head(matches=matches, recency=recency, value=frame.read(slot), slot=out, map=_eye(size))

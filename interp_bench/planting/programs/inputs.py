@@ -47,9 +47,16 @@ class Inputs(ABC):
 
     @property
     def attributes(self) -> Tensor:
-        """(n_tokens, n_attributes) the attributes of each token of the alphabet."""
+        """(n_tokens, n_attributes) the attributes of each token of the alphabet, blank ones last."""
         values = [torch.arange(self.program.size)] * self.program.n_attributes
-        return torch.stack(torch.meshgrid(*values, indexing="ij"), dim=-1).flatten(0, -2)
+        combined = torch.stack(torch.meshgrid(*values, indexing="ij"), dim=-1).flatten(0, -2)
+        return torch.cat([combined, combined.new_full((self.program.n_blank, self.program.n_attributes), -1)])
+
+    def codes(self, index: int) -> Tensor:
+        """Return (n_tokens, size) one-hot rows of an attribute of each token, zero where it has none."""
+        size = self.program.size
+        rows = torch.cat([torch.eye(size, dtype=torch.float64), torch.zeros(1, size, dtype=torch.float64)])
+        return rows[self.attributes[:, index]]
 
     def values(self, attributes: Tensor) -> list[Tensor]:
         """Run the program on attributes (batch, position, n_attributes)."""
@@ -79,7 +86,8 @@ class Inputs(ABC):
         attributes = draw_attributes(self.program, _TRIES * count, self.n_prefix, generator)
         changed = attributes.clone()
         row = torch.arange(len(attributes))
-        place = self.n_prefix + torch.randint(self.program.length, (len(row),), generator=generator)
+        bearing = (attributes[..., 0] >= 0).double()
+        place = torch.multinomial(bearing, 1, generator=generator)[:, 0]
         which = torch.randint(self.program.n_attributes, (len(row),), generator=generator)
         shift = torch.randint(1, self.program.size, (len(row),), generator=generator)
         changed[row, place, which] = (changed[row, place, which] + shift) % self.program.size
@@ -104,10 +112,16 @@ class Inputs(ABC):
         output = result(self.program, values)
         return torch.where(output < 0, -1, self.outputs.to(output)[output.clamp(min=0)])
 
-    def index(self, attributes: Tensor) -> Tensor:
-        """Return which combination of attributes each position of the program has (n, length)."""
+    def index(self, attributes: Tensor, generator: Generator) -> Tensor:
+        """Return which token of the alphabet each position of the program shows (n, length)."""
         weights = self.program.size ** torch.arange(self.program.n_attributes - 1, -1, -1)
-        return (attributes[:, self.n_prefix :] * weights).sum(-1)
+        body = attributes[:, self.n_prefix :]
+        found = (body * weights).sum(-1)
+        if not self.program.n_blank:
+            return found
+        first = self.program.size**self.program.n_attributes
+        blank = first + torch.randint(self.program.n_blank, found.shape, generator=generator)
+        return torch.where(body[..., 0] < 0, blank, found)
 
     def blank(self, body: Tensor) -> Tensor:
         """Put the prefix, without attributes, in front of attributes (n, length, n_attributes)."""
@@ -121,7 +135,8 @@ class TokenInputs(Inputs):
 
     Attributes:
         prefix: (n_prefix,) tokens in front.
-        alphabet: (size ** n_attributes,) tokens, one for each combination of attributes.
+        alphabet: (size ** n_attributes + n_blank,) tokens, one for each combination of attributes,
+            then those without.
     """
 
     prefix: Tensor
@@ -134,7 +149,7 @@ class TokenInputs(Inputs):
 
     def show(self, attributes: Tensor, generator: Generator) -> Tensor:
         """Return tokens (n, position)."""
-        body = self.alphabet[self.index(attributes)]
+        body = self.alphabet[self.index(attributes, generator)]
         return torch.cat([self.prefix.expand(len(body), -1), body], dim=1)
 
     def read(self, inputs: Tensor) -> Tensor:

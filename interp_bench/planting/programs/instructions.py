@@ -10,6 +10,8 @@ the program's own, categories are -1 and booleans 0.
 | shift | x | x at ``i - steps`` |
 | exists | query, key | whether key equals query(i) at some position up to i |
 | lookup | query, key, x | x at the latest position up to i where key equals query(i) |
+| differing | query, key, x | x at the latest position up to i where key is a category other than query(i) |
+| latest | key, x | x at the latest position up to i where key is ``category`` |
 | count | query, key | 1 / (1 + how many positions up to i have key equal to query(i)) |
 | fraction | x | share of positions up to i, prefix left out, where x is ``category`` |
 | bin | count | how many, at most ``size - 1`` |
@@ -22,14 +24,19 @@ In a network without a causal mask, "up to i" means anywhere, and "latest" means
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from torch import Generator, Tensor
 
 Operation = Literal[
     "attribute",
     "shift",
     "exists",
     "lookup",
+    "differing",
+    "latest",
     "count",
     "fraction",
     "bin",
@@ -39,7 +46,9 @@ Operation = Literal[
 ]
 Type = Literal["category", "boolean", "number"]
 
-ATTENDING: frozenset[Operation] = frozenset({"shift", "exists", "lookup", "count", "fraction"})
+ATTENDING: frozenset[Operation] = frozenset(
+    {"shift", "exists", "lookup", "differing", "latest", "count", "fraction"}
+)
 """Operations that a head carries out; the others, but for attributes, are a layer of neurons."""
 
 LETTERS: dict[Operation, str] = {
@@ -48,8 +57,13 @@ LETTERS: dict[Operation, str] = {
     "exists": "qk",
     "count": "qk",
     "lookup": "qkv",
+    "differing": "qkv",
+    "latest": "kv",
 }
 """Which input of the head each argument goes to."""
+
+Draw = Callable[[int, Generator], Tensor]
+"""Draws attributes (count, length, n_attributes) of inputs, -1 where a token has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +77,7 @@ class Instruction:
         size: number of categories; 2 for a boolean, 0 for a number.
         index: of the attribute.
         steps: of a shift.
-        category: of a fraction.
+        category: of a fraction or of latest.
         bound: of a threshold.
         gap: distance of a threshold's bound to the nearest fractions on both sides together.
         table: of a map (length size of x) or a sequence map (row by row of x).
@@ -97,12 +111,16 @@ class Program:
         n_attributes: attributes of a token.
         size: categories of an attribute.
         length: positions of an input, prefix left out.
+        n_blank: tokens without attributes, which stand where a drawn input has none.
+        draw: draws the inputs; all attributes at random when None.
     """
 
     instructions: tuple[Instruction, ...]
     n_attributes: int
     size: int
     length: int
+    n_blank: int = 0
+    draw: Draw | None = None
 
     @property
     def n_operations(self) -> int:

@@ -54,6 +54,14 @@ def _step(i: Instruction, arguments: list[Tensor], attributes: Tensor, n_prefix:
             return _shift(i, arguments[0], n_prefix)
         case "exists" | "lookup" | "count":
             return _matched(i, arguments, n_prefix, causal)
+        case "differing":
+            query, key, x = arguments
+            other = (query[:, :, None] != key[:, None, :]) & (key[:, None, :] >= 0)
+            return _fetched(i, x, other & _seen(x.shape[1], n_prefix, causal))
+        case "latest":
+            key, x = arguments
+            seen = _seen(x.shape[1], n_prefix, causal)
+            return _fetched(i, x, (key[:, None, :] == i.category) & seen)
         case "fraction":
             return _fraction(arguments[0] == i.category, n_prefix, causal)
         case "threshold":
@@ -87,17 +95,26 @@ def _shift(i: Instruction, x: Tensor, n_prefix: int) -> Tensor:
 
 def _matched(i: Instruction, arguments: list[Tensor], n_prefix: int, causal: bool) -> Tensor:
     query, key = arguments[:2]
-    length = query.shape[1]
-    position = torch.arange(length)
-    seen = (position[:, None] >= position) if causal else torch.ones(length, length, dtype=torch.bool)
-    seen = seen & (position >= n_prefix)
+    seen = _seen(query.shape[1], n_prefix, causal)
     match = (query[:, :, None] == key[:, None, :]) & (query[:, :, None] >= 0) & seen
     if i.operation == "exists":
         return match.any(-1).long()
     if i.operation == "count":
         return 1 / (1 + match.sum(-1).double())
-    latest = (match * (position + 1)).amax(-1) - 1
-    found = arguments[2].gather(1, latest.clamp(min=0))
+    return _fetched(i, arguments[2], match)
+
+
+def _seen(length: int, n_prefix: int, causal: bool) -> Tensor:
+    """Return (position, position) bool, which positions of the program each one sees."""
+    position = torch.arange(length)
+    seen = (position[:, None] >= position) if causal else torch.ones(length, length, dtype=torch.bool)
+    return seen & (position >= n_prefix)
+
+
+def _fetched(i: Instruction, x: Tensor, match: Tensor) -> Tensor:
+    """Return ``x`` at the latest of the matching positions (batch, position, position)."""
+    latest = (match * (torch.arange(x.shape[1]) + 1)).amax(-1) - 1
+    found = x.gather(1, latest.clamp(min=0))
     return torch.where(latest < 0, torch.full_like(found, _nothing(i)), found)
 
 
@@ -111,5 +128,6 @@ def _fraction(hit: Tensor, n_prefix: int, causal: bool) -> Tensor:
 
 def _sequence_map(i: Instruction, x: Tensor, y: Tensor, n_prefix: int) -> Tensor:
     found = torch.tensor(i.table)[x.clamp(min=0) * i.columns + y.clamp(min=0)]
-    found = torch.where((x < 0) | (y < 0), torch.full_like(found, -1), found)
-    return _blank(found, n_prefix)
+    found = torch.where((x < 0) | (y < 0), torch.full_like(found, _nothing(i)), found)
+    found[:, :n_prefix] = _nothing(i)
+    return found

@@ -72,7 +72,10 @@ def _sequence_map(
         for y in range(instruction.columns):
             reads = _holds(slots[0], arguments[0], x) + _holds(slots[1], arguments[1], y)
             image = instruction.table[x * instruction.columns + y]
-            found += step(reads, 1.5, ramp, out, _unit(image, instruction.size))
+            if instruction.type == "category":
+                found += step(reads, 1.5, ramp, out, _unit(image, instruction.size))
+            elif image:
+                found += step(reads, 1.5, ramp, out, _ONE)
     return found
 
 

@@ -50,7 +50,7 @@ class PatchInputs(Inputs):
         patches = patches.reshape(n, self.side**2, 3, cell, cell).clone()
         seen = torch.einsum("npchw,kchw->npk", patches, self.filters)
         patches -= torch.einsum("npk,kchw->npchw", seen, self.cells)
-        patches[:, self.n_prefix - 1 :] += self.cells[self.index(attributes)]
+        patches[:, self.n_prefix - 1 :] += self.cells[self.index(attributes, generator)]
         rows = patches.view(n, self.side, self.side, 3, cell, cell).permute(0, 3, 1, 4, 2, 5)
         return rows.reshape(images.shape).to(self.device, self.dtype)
 
@@ -70,6 +70,8 @@ class PatchCompiler(Compiler[PatchInputs]):
 
     def make_inputs(self) -> PatchInputs:
         """Draw the patterns."""
+        if self.program.n_blank:
+            raise PlantingError("a program with blank tokens needs a language model, this host sees patches")
         cell = weight_of(self.anatomy.token_embedding).shape[-1]
         side = self.model.image_size // cell
         if self.program.length > side**2 - 2:
@@ -98,8 +100,9 @@ class PatchCompiler(Compiler[PatchInputs]):
         conv = weight_of(self.anatomy.token_embedding)
         for i, node in enumerate(self.nodes):
             if node.operation == "attribute":
-                codes = torch.eye(self.program.size, dtype=torch.float64)[inputs.attributes[:, node.index]]
-                written = stream.vectors(f"v{i}", codes).T @ inputs.filters.flatten(1).double()
+                written = (
+                    stream.vectors(f"v{i}", inputs.codes(node.index)).T @ inputs.filters.flatten(1).double()
+                )
                 conv += written.reshape(conv.shape).to(conv)
         flags = {"prefix": slice(0, inputs.n_prefix), "present": slice(inputs.n_prefix, None)}
         table = self.anatomy.position_embedding

@@ -17,7 +17,7 @@ class TokenCompiler(Compiler[TokenInputs]):
 
     def make_inputs(self) -> TokenInputs:
         """Choose tokens: a prefix, one for each combination of attributes, one for each output."""
-        n_tokens = self.program.size**self.program.n_attributes
+        n_tokens = self.program.size**self.program.n_attributes + self.program.n_blank
         n_outputs = self.nodes[-1].size
         needed = N_PREFIX + n_tokens + n_outputs
         tokens = quiet_tokens(self.model, needed, self.generator)
@@ -38,8 +38,7 @@ class TokenCompiler(Compiler[TokenInputs]):
         stream.embed("present", inputs.alphabet, torch.ones(len(inputs.alphabet), 1))
         for i, node in enumerate(self.nodes):
             if node.operation == "attribute":
-                codes = torch.eye(self.program.size, dtype=torch.float64)[inputs.attributes[:, node.index]]
-                stream.embed(f"v{i}", inputs.alphabet, codes)
+                stream.embed(f"v{i}", inputs.alphabet, inputs.codes(node.index))
 
     def finish(self, stream: Stream, layer: int, frame: Frame) -> tuple[str, slice]:
         """The output is at the last position already."""
