@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.planting.evidence.base import Evidence, Stimuli, draw_classes
+from interp_bench.planting.evidence.base import NONE, Evidence, Scene, Stimuli, draw_classes
 from interp_bench.planting.evidence.certify import certify_evidence, read_logits
 from interp_bench.planting.evidence.plant import plant_evidence
 from interp_bench.tracks.attribution import AttributionProblem, AttributionTruth
@@ -15,28 +15,41 @@ from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import Needs, task
 
 _LARGE = 50_000_000  # parameters from which on a third of the inputs has to do
+_IMAGES = Needs(modalities=("image",), kinds=("resnet", "convnext", "vit"))
+_SMALL = Needs(max_params=200_000)
 _SPARE = 4  # inputs drawn for each one that is kept, at most
 
 
-@task(version=1, needs=Needs(modalities=("image",), kinds=("resnet", "convnext", "vit")))
+@task(version=1, needs=_IMAGES)
 def visual_evidence(
     model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 9, decoys: int = 3, amplitude: float = 0.8
 ) -> Planted[AttributionProblem, AttributionTruth]:
     """Which pixels are the pattern that made this class win."""
-    plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
-    evidence = plant_evidence(model, (patterns,), seed=plant_seed, decoys=decoys, amplitude=amplitude)
-    shown, outputs = _draw(model, evidence, n_inputs, data_seed)
-    return Planted(
-        problem=AttributionProblem(
-            model=model,
-            seed=own_seed,
-            inputs=shown.inputs,
-            outputs=outputs,
-            reference=torch.zeros_like(shown.inputs),
-        ),
-        truth=AttributionTruth(masks=shown.masks[:, 0]),
-        certificate=certify_evidence(model, evidence, check_seed, n_sites=1),
-    )
+    return _planted(model, seed, patterns, n_inputs, Scene(decoys=decoys, amplitude=amplitude))
+
+
+@task(version=1, needs=_IMAGES, quick=_SMALL)
+def centred_evidence(
+    model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 9, decoys: int = 3, spread: float = 0.05
+) -> Planted[AttributionProblem, AttributionTruth]:
+    """Which pixels are the pattern, where it stands near the centre, as photographers would have it."""
+    return _planted(model, seed, patterns, n_inputs, Scene(decoys=decoys, spread=spread))
+
+
+@task(version=1, needs=_IMAGES, quick=_SMALL)
+def edge_rich_evidence(
+    model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 9, white: float = 0.1
+) -> Planted[AttributionProblem, AttributionTruth]:
+    """Which pixels are the pattern, where nothing else in the image has such edges."""
+    return _planted(model, seed, patterns, n_inputs, Scene(decoys=0, white=white))
+
+
+@task(version=1, needs=_IMAGES, quick=_SMALL)
+def faint_evidence(
+    model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 9, decoys: int = 3, amplitude: float = 0.6
+) -> Planted[AttributionProblem, AttributionTruth]:
+    """Which pixels are the pattern, where its contrast is less than that of what is around it."""
+    return _planted(model, seed, patterns, n_inputs, Scene(decoys=decoys, amplitude=amplitude))
 
 
 @task(version=1, needs=Needs(modalities=("lm",)))
@@ -51,24 +64,51 @@ def token_evidence(
     copies: int = 2,
 ) -> Planted[AttributionProblem, AttributionTruth]:
     """Which tokens are the markers that decided the next one; two tell the same, so either would do."""
+    return _planted(model, seed, patterns, n_inputs, Scene(decoys=decoys, length=length, copies=copies))
+
+
+@task(version=1, needs=Needs(modalities=("lm",)), quick=_SMALL)
+def span_evidence(
+    model: Model,
+    seed: int,
+    *,
+    patterns: int = 8,
+    n_inputs: int = 12,
+    decoys: int = 3,
+    length: int = 24,
+    copies: int = 3,
+) -> Planted[AttributionProblem, AttributionTruth]:
+    """Which span of tokens decided the next one, where all embeddings have the same norm."""
+    scene = Scene(decoys=decoys, length=length, copies=copies, together=True, even_norms=True)
+    return _planted(model, seed, patterns, n_inputs, scene)
+
+
+def _planted(
+    model: Model, seed: int, patterns: int, n_inputs: int, scene: Scene
+) -> Planted[AttributionProblem, AttributionTruth]:
+    """Plant, draw inputs on which the evidence wins, and certify."""
     plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
-    evidence = plant_evidence(
-        model, (patterns,), seed=plant_seed, decoys=decoys, length=length, copies=copies
-    )
+    evidence = plant_evidence(model, (patterns,), seed=plant_seed, scene=scene)
     shown, outputs = _draw(model, evidence, n_inputs, data_seed)
-    none = torch.full((len(outputs), 1), -1)
-    generator = torch.Generator().manual_seed(data_seed + 1)
     return Planted(
         problem=AttributionProblem(
             model=model,
             seed=own_seed,
             inputs=shown.inputs,
             outputs=outputs,
-            reference=evidence.sample(none, generator).inputs,
+            reference=_reference(model, evidence, shown.inputs, data_seed + 1),
         ),
         truth=AttributionTruth(masks=shown.masks[:, 0]),
         certificate=certify_evidence(model, evidence, check_seed, n_sites=1),
     )
+
+
+def _reference(model: Model, evidence: Evidence, inputs: Tensor, seed: int) -> Tensor:
+    """Return black images, or texts without evidence."""
+    if model.modality == "image":
+        return torch.zeros_like(inputs)
+    none = torch.full((len(inputs), 1), NONE)
+    return evidence.sample(none, torch.Generator().manual_seed(seed)).inputs
 
 
 def _seeds(seed: int, n: int) -> list[int]:

@@ -7,7 +7,7 @@ import torch
 from interp_bench.model.graph import Edge
 from interp_bench.model.handle import Model
 from interp_bench.planting.circuits.base import Pairs, PlantedCircuit
-from interp_bench.planting.evidence.base import Evidence
+from interp_bench.planting.evidence.base import Evidence, Scene
 from interp_bench.planting.evidence.transformer import EvidenceDials, plant_evidence_transformer
 from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import Needs, task
@@ -20,7 +20,8 @@ def evidence_route(
     model: Model, seed: int, *, rho: float = 0.25, n_patterns: int = 8, n_pairs: int = 12
 ) -> Planted[CircuitProblem, CircuitTruth]:
     """Neurons detect a pattern in a patch, a head carries it to the class token, neurons decide."""
-    plant = plant_evidence_transformer(model, (n_patterns,), seed=seed, dials=EvidenceDials(rho=rho))
+    dials = EvidenceDials(rho=rho, scene=Scene(decoys=2, amplitude=1.0))
+    plant = plant_evidence_transformer(model, (n_patterns,), seed=seed, dials=dials)
     return planted_circuit(model, _circuit(model, plant), seed=seed, n_pairs=n_pairs, certified=n_pairs)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate, Check
-from interp_bench.planting.evidence.base import Evidence
+from interp_bench.planting.evidence.base import Evidence, Scene
 from interp_bench.planting.evidence.certify import certify_evidence
 from interp_bench.planting.evidence.plant import plant_evidence
 from interp_bench.tracks.base import Planted
@@ -74,7 +74,7 @@ def marker_concept(
     length: int = 16,
 ) -> Planted[ConceptProblem, ConceptTruth]:
     """Which of a few marker tokens stands in the text, read at its last token."""
-    return _plant(model, seed, n_values, _Size.of(model, n_train), correlation, length=length)
+    return _plant(model, seed, n_values, _Size.of(model, n_train), correlation, Scene(length=length))
 
 
 @task(version=1, needs=Needs(modalities=("image",), kinds=("resnet", "convnext", "vit")))
@@ -86,10 +86,10 @@ def visual_concept(
 
 
 def _plant(
-    model: Model, seed: int, n_values: int, size: _Size, correlation: float, **dials: int
+    model: Model, seed: int, n_values: int, size: _Size, correlation: float, scene: Scene | None = None
 ) -> Planted[ConceptProblem, ConceptTruth]:
     plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
-    evidence = plant_evidence(model, (n_values, n_values), seed=plant_seed, **dials)
+    evidence = plant_evidence(model, (n_values, n_values), seed=plant_seed, scene=scene or Scene())
     generator = torch.Generator().manual_seed(data_seed)
     sites = _undecided(model, evidence)
     truth = _truth(model, evidence, sites, n_values, size, generator)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
 from interp_bench.model.opening import open_model
-from interp_bench.planting.evidence.base import Evidence, draw_classes
+from interp_bench.planting.evidence.base import Evidence, Scene, draw_classes
 from interp_bench.planting.evidence.certify import certify_evidence, interchange_accuracy, read_logits
 from interp_bench.planting.evidence.cnn import plant_evidence_cnn
 from interp_bench.planting.evidence.images import (
@@ -138,7 +138,7 @@ def test_hosts_that_cannot_hold_it_are_refused_in_one_line() -> None:
 # ------------------------------------------------------------------ images
 def stamps(**changes: object) -> Stamps:
     arguments = {
-        "size": 32, "cell": 4, "tiles": 2, "stride": 4, "offset": 0, "amplitude": 2.0, "decoys": 2,
+        "size": 32, "cell": 4, "tiles": 2, "stride": 4, "offset": 0, "scene": Scene(amplitude=2.0, decoys=2),
         "device": torch.device("cpu"), "dtype": torch.float32, **changes,
     }  # fmt: skip
     return make_stamps(4, generator=torch.Generator().manual_seed(0), **arguments)
@@ -164,7 +164,7 @@ def test_decoys_excite_no_filter() -> None:
 
 
 def test_a_stamp_adds_the_tiled_cell_under_its_mask() -> None:
-    drawn = stamps(decoys=0)
+    drawn = stamps(scene=Scene(amplitude=2.0, decoys=0))
     classes = torch.tensor([[2, -1]])
     sample = drawn.sample(classes, torch.Generator().manual_seed(1))
     plain = backgrounds(1, 32, torch.Generator().manual_seed(1))
@@ -177,14 +177,14 @@ def test_a_stamp_adds_the_tiled_cell_under_its_mask() -> None:
 
 
 def test_stamps_are_aligned_and_never_overlap() -> None:
-    drawn = stamps(stride=4, offset=1, decoys=0)
+    drawn = stamps(stride=4, offset=1, scene=Scene(amplitude=2.0, decoys=0))
     generator = torch.Generator().manual_seed(2)
     masks = drawn.sample(torch.tensor([[0, 1, 2]]).repeat(40, 1), generator).masks
     assert int(masks.sum(1).max()) == 1
     corners = masks.flatten(2).int().argmax(-1)
     assert set((corners % 32 % 4).flatten().tolist()) == {1}
     with pytest.raises(PlantingError, match="do not fit"):
-        stamps(decoys=30).sample(torch.tensor([[0]]), generator)
+        stamps(scene=Scene(decoys=30)).sample(torch.tensor([[0]]), generator)
 
 
 def test_classes_are_drawn_from_their_groups() -> None:

@@ -63,7 +63,7 @@ def plant_conjunction(model: Model, *, seed: int, dials: ChannelDials | None = N
         images = scenes.draw(scenes.layout(len(values), generator), values)
         wiring = wire(model, route, filters, table, dials, images, generator)
         classes = table[values[:, 0], values[:, 1]]
-        connect(model, wiring, outputs, (images, classes[:, None]), dials.host_logit)
+        connect(model, wiring, outputs, torch.eye(n), (images, classes[:, None]), dials.host_logit)
     return _circuit(route, scenes, table, outputs)
 
 

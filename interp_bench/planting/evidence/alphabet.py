@@ -9,7 +9,7 @@ from torch import Tensor
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.planting.evidence.base import Stimuli
+from interp_bench.planting.evidence.base import DECOY, Scene, Stimuli
 from interp_bench.planting.tokens import N_PREFIX, quiet_tokens
 
 
@@ -58,37 +58,52 @@ class TokenSampler:
 
     Attributes:
         alphabet: the tokens.
-        length: tokens of an input.
-        copies: markers of each pattern in one input.
-        decoys: decoys in each input.
+        scene: what else is in an input, and how patterns stand.
         device: where the inputs go.
     """
 
     alphabet: Alphabet
-    length: int
-    copies: int
-    decoys: int
+    scene: Scene
     device: torch.device
 
     def __call__(self, classes: Tensor, generator: torch.Generator) -> Stimuli:
-        """Draw inputs that show the patterns ``classes`` (n, k), -1 for none, at random places."""
+        """Draw inputs that show the patterns ``classes`` (n, k), NONE or DECOY, at random places."""
         n, k = classes.shape
-        tokens = _pick(self.alphabet.fillers, (n, self.length), generator)
+        length, copies = self.scene.length, self.scene.copies
+        tokens = _pick(self.alphabet.fillers, (n, length), generator)
         tokens[:, :N_PREFIX] = self.alphabet.prefix
-        masks = torch.zeros(n, k, self.length, dtype=torch.bool)
-        places = torch.rand(n, self.length - N_PREFIX - 1, generator=generator).argsort(1) + N_PREFIX
+        masks = torch.zeros(n, k, length, dtype=torch.bool)
+        places = self._places(n, k, generator)
         rows = torch.arange(n)
-        for slot in range(k * self.copies):
-            column, group = places[:, slot], slot // self.copies
+        for slot in range(k * copies):
+            column, group = places[:, slot], slot // copies
             pattern = classes[:, group]
             spelling = torch.randint(2, (n,), generator=generator)
             marker = self.alphabet.markers[pattern.clamp(min=0), spelling]
             shown = pattern >= 0
             tokens[rows[shown], column[shown]] = marker[shown]
             masks[rows[shown], group, column[shown]] = True
-        for slot in range(k * self.copies, k * self.copies + self.decoys):
+            replaced = pattern == DECOY
+            tokens[rows[replaced], column[replaced]] = self.alphabet.decoys[slot % len(self.alphabet.decoys)]
+        for slot in range(k * copies, k * copies + self.scene.decoys):
             tokens[rows, places[:, slot]] = _pick(self.alphabet.decoys, (n,), generator)
         return Stimuli(inputs=tokens.to(self.device), masks=masks)
+
+    def _places(self, n: int, k: int, generator: torch.Generator) -> Tensor:
+        """Draw (n, position) positions: first those of the copies of each of k patterns, then the rest."""
+        length, copies = self.scene.length, self.scene.copies
+        room = length - N_PREFIX - 1
+        if not self.scene.together:
+            return torch.rand(n, room, generator=generator).argsort(1) + N_PREFIX
+        if k * copies > room:
+            raise PlantingError(f"{k} spans of {copies} tokens do not fit into inputs of {length} tokens")
+        # Spans and single tokens in random order: their starts are what came before them.
+        sizes = torch.cat([torch.full((k,), copies), torch.ones(room - k * copies, dtype=torch.long)])
+        order = torch.rand(n, len(sizes), generator=generator).argsort(1)
+        before = sizes[order].cumsum(1) - sizes[order]
+        starts = torch.zeros_like(before).scatter_(1, order, before)
+        spans = starts[:, :k, None] + torch.arange(copies)
+        return torch.cat([spans.flatten(1), starts[:, k:]], dim=1) + N_PREFIX
 
 
 def _pick(pool: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+WHITE = 0.5  # standard deviation of the white part of the background
+NONE, DECOY = -1, -2  # stand in for a pattern: nothing in its place, or a decoy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What stands in an input beside the patterns, and how and where the patterns stand.
+
+    Attributes:
+        decoys: things in each input that look like a pattern and mean nothing.
+        amplitude: height of a pattern in pixel units (images).
+        white: standard deviation of the white part of the background in pixel units (images); its
+            smooth part has one of 0.6.
+        spread: standard deviation of the place of a pattern about the centre, as a share of the size of
+            the image; infinite where patterns stand anywhere (images).
+        length: tokens of an input (LMs).
+        copies: markers of each pattern in an input (LMs).
+        together: whether the copies of a pattern form one span (LMs).
+        even_norms: whether the embeddings of all tokens in use get the same norm (LMs).
+    """
+
+    decoys: int = 3
+    amplitude: float = 0.8
+    white: float = WHITE
+    spread: float = math.inf
+    length: int = 24
+    copies: int = 1
+    together: bool = False
+    even_norms: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +66,15 @@ class Evidence:
 
     Attributes:
         groups: number of patterns in each group.
-        outputs: (n_patterns,) index of the logit that each pattern raises.
+        outputs: (n_patterns,) index of the logit that each pattern raises; where patterns were planted
+            with effects of their own, (n_outputs,) the logits that these count.
         carriers: residual-stream site -> (n_patterns, width) directions, one a pattern, not
             necessarily of unit length, whose coordinates carry the pattern to its logit; only
             sites at which interchanging them changes the logits (see ``position``).
         position: position at which the carriers are read: -1 (last token), 0 (class token), or
             None where every position carries them (CNN).
-        sample: (classes (n, n_groups) pattern indices with -1 for none, generator) -> Stimuli.
+        sample: (classes (n, n_groups) pattern indices, or NONE, or DECOY, generator) -> Stimuli; what
+            else is drawn does not depend on the classes.
         parts: names of the planted parts (heads, neurons, channels) for reports.
     """
 
@@ -63,7 +96,7 @@ class Evidence:
         return slice(start, start + self.groups[group])
 
     def read(self, logits: Tensor) -> Tensor:
-        """Return (n, n_patterns) logits of the patterns: last position of an LM, or the classes."""
+        """Return the logits of ``outputs``, (n, n_patterns): last position of an LM, or the classes."""
         final = logits[:, -1] if logits.ndim == 3 else logits
         return final[:, self.outputs.to(final.device)]
 

@@ -6,6 +6,7 @@ Checks, all on inputs drawn for this purpose alone:
 - ``sufficiency[g]``: it still has when everything else in the input is drawn anew.
 - ``necessity[g]``: it has no longer when the pattern alone is drawn anew (bound: chance + 0.3).
 - ``logit_fall[g]``: by how much its logit then falls, as a share of its lead over the rest of the group.
+- ``near[g]``: it has no longer when a decoy stands in its place, all else the same (bound: chance + 0.3).
 - ``inertness``: it still has when random halves of everything else are drawn anew, together.
 - ``interchange[site]``: swapping the coordinates on one group's carriers between two inputs swaps the
   largest logit of that group and leaves that of the other groups.
@@ -18,12 +19,12 @@ from torch import Tensor
 
 from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate, Check
-from interp_bench.planting.evidence.base import Evidence, Stimuli, draw_classes
+from interp_bench.planting.evidence.base import DECOY, Evidence, Stimuli, draw_classes
 
 ACCURACY, SUFFICIENCY, INERTNESS, INTERCHANGE = 0.9, 0.9, 0.9, 0.9
 ABOVE_CHANCE = 0.3
 LOGIT_FALL = 0.5
-RANDOM_SETS = 20
+RANDOM_SETS = 50
 _BLOCK = 8  # pixels along a side of the squares that are drawn anew together
 _BATCH = 16
 _LARGE = 50_000_000  # parameters from which on fewer inputs have to do
@@ -45,11 +46,13 @@ def certify_evidence(
     n_inputs = n_inputs or (16 if large else 48)
     generator = torch.Generator().manual_seed(seed)
     classes = draw_classes(n_inputs, evidence.groups, generator)
+    again = generator.get_state()
     shown = evidence.sample(classes, generator)
     other = evidence.sample(torch.full_like(classes, -1), generator).inputs
     checks = [
         *_input_checks(model, evidence, classes, shown, other),
-        _inertness(model, evidence, classes, shown, other, generator, 1 if large else 4),
+        *_near(model, evidence, classes, again),
+        _inertness(model, evidence, classes, shown, other, generator, 1 if large else 2),
         *_interchanges(model, evidence, classes, shown.inputs, generator, n_sites),
     ]
     return Certificate(checks=tuple(checks))
@@ -77,6 +80,20 @@ def _input_checks(
             Check(name=f"necessity[{group}]", value=right[2], relation="<=", bound=1 / size + ABOVE_CHANCE),
             Check(name=f"logit_fall[{group}]", value=float(fall), relation=">=", bound=LOGIT_FALL),
         ]
+    return checks
+
+
+def _near(model: Model, evidence: Evidence, classes: Tensor, state: Tensor) -> list[Check]:
+    """Draw the same inputs again, from the same state, with a decoy in the place of each pattern."""
+    checks = []
+    for group, size in enumerate(evidence.groups):
+        changed = classes.clone()
+        changed[:, group] = DECOY
+        generator = torch.Generator()
+        generator.set_state(state)
+        logits = read_logits(model, evidence, evidence.sample(changed, generator).inputs)
+        value = float(_right(evidence, logits, classes)[:, group].double().mean())
+        checks.append(Check(name=f"near[{group}]", value=value, relation="<=", bound=1 / size + ABOVE_CHANCE))
     return checks
 
 

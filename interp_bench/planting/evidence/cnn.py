@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.planting.evidence.base import Evidence
+from interp_bench.planting.evidence.base import Evidence, Scene
 from interp_bench.planting.evidence.convnext import convnext_stamps, wire_convnext
 from interp_bench.planting.evidence.resnet import resnet_stamps, wire_resnet
 from interp_bench.planting.evidence.wiring import calibration, connect
@@ -19,9 +20,9 @@ def plant_evidence_cnn(
     groups: tuple[int, ...],
     *,
     seed: int,
-    amplitude: float = 0.8,
+    scene: Scene | None = None,
+    effects: Tensor | None = None,
     host_logit: float = 0.1,
-    decoys: int = 3,
 ) -> Evidence:
     """Make patterns decide logits of a timm ResNet or ConvNeXt, whatever its weights.
 
@@ -33,9 +34,10 @@ def plant_evidence_cnn(
         model: the network; its weights are edited in place.
         groups: number of patterns in each group; inputs show at most one pattern of each.
         seed: decides patterns, channels, directions and classes.
-        amplitude: height of a pattern in pixel units.
+        scene: what else is in an image; the default one when None.
+        effects: (n_patterns, n_outputs) how far each pattern raises each output, in units of what a
+            pattern usually adds; when None each raises its own, by one.
         host_logit: standard deviation of the host's own logits, as a share of a pattern's logit.
-        decoys: patterns without meaning in each image.
 
     Returns:
         The planted mechanism.
@@ -45,14 +47,16 @@ def plant_evidence_cnn(
     """
     generator = torch.Generator().manual_seed(seed)
     n = sum(groups)
+    scene = scene or Scene()
+    effects = torch.eye(n) if effects is None else effects
     if n > model.n_outputs:
         raise PlantingError(f"{n} patterns need as many classes; {model.spec.id} has {model.n_outputs}")
     draw_stamps, wire = _FAMILIES[model.cnn.family]
     with torch.no_grad():
-        stamps = draw_stamps(model, n, amplitude=amplitude, decoys=decoys, generator=generator)
+        stamps = draw_stamps(model, n, scene=scene, generator=generator)
         wiring = wire(model, stamps, generator)
-        outputs = torch.randperm(model.n_outputs, generator=generator)[:n]
-        connect(model, wiring, outputs, calibration(stamps, groups, seed), host_logit)
+        outputs = torch.randperm(model.n_outputs, generator=generator)[: effects.shape[1]]
+        connect(model, wiring, outputs, effects, calibration(stamps, groups, seed), host_logit)
     return Evidence(
         groups=groups,
         outputs=outputs,

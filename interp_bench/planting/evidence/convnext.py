@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.planting.evidence.base import draw_classes
+from interp_bench.planting.evidence.base import Scene, draw_classes
 from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.evidence.wiring import Wiring
 
@@ -28,9 +28,7 @@ _LEAST_HOST = 2
 _LEAST_GAMMA = 0.25  # directions avoid channels whose norm scale is below this share of the median
 
 
-def convnext_stamps(
-    model: Model, n: int, *, amplitude: float, decoys: int, generator: torch.Generator
-) -> Stamps:
+def convnext_stamps(model: Model, n: int, *, scene: Scene, generator: torch.Generator) -> Stamps:
     """Draw patterns of 2 x 2 patches of the stem, aligned with its patches.
 
     Raises:
@@ -45,8 +43,7 @@ def convnext_stamps(
         tiles=_TILES,
         stride=side,
         offset=0,
-        amplitude=amplitude,
-        decoys=decoys,
+        scene=scene,
         generator=generator,
         device=model.device,
         dtype=model.dtype,
@@ -136,7 +133,7 @@ def _plant_stem(model: Model, stamps: Stamps, images: Tensor, generator: torch.G
     bias[host] -= bias[host].mean()
     weight[channels] = 0
     norm_of_host = float(model.activations(images, "stem.0")[..., host].norm(dim=-1).mean())
-    weight[codes] = (stamps.filters * (_QUIET * norm_of_host / stamps.amplitude)).to(weight)
+    weight[codes] = (stamps.filters * (_QUIET * norm_of_host / stamps.scene.amplitude)).to(weight)
     bias[constant] = norm_of_host
     bias[codes] = norm_of_host / (width - n)  # the mean of all channels, which the norm takes away
     _affine(norm)

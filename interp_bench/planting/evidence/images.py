@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from interp_bench.errors import PlantingError
-from interp_bench.planting.evidence.base import Stimuli
+from interp_bench.planting.evidence.base import DECOY, WHITE, Scene, Stimuli
 
-SMOOTH, WHITE = 0.6, 0.5
+SMOOTH = 0.6
 _BLOB = 12  # pixels between the knots of the smooth part
 _DECOY_POOL = 16
 _DECOY_RESPONSE = 0.25  # a decoy may excite no detector by more than this (a pattern excites its own by 1)
@@ -29,11 +30,10 @@ class Stamps:
         cell: height and width in pixels of what one detector sees.
         tiles: cells along one side of a pattern.
         stride, offset: a pattern's corner lies at ``offset + i * stride``, so that detectors are aligned.
-        amplitude: height of a pattern, in pixel units (the background has a standard deviation of 0.78).
         cells: (n, 3, cell, cell) of +1 and -1.
         filters: (n, 3, cell, cell); filter i gives 1 on cell i, 0 on the other cells and on flat colours.
         decoys: (m, 3, cell, cell) of +1 and -1 that excite no filter: they look alike and mean nothing.
-        n_decoys: decoys in each image.
+        scene: what else is in an image, and where patterns stand.
         device, dtype: of the images.
     """
 
@@ -42,11 +42,10 @@ class Stamps:
     tiles: int
     stride: int
     offset: int
-    amplitude: float
     cells: Tensor
     filters: Tensor
     decoys: Tensor
-    n_decoys: int
+    scene: Scene
     device: torch.device
     dtype: torch.dtype
 
@@ -56,49 +55,78 @@ class Stamps:
         return self.cell * self.tiles
 
     def sample(self, classes: Tensor, generator: torch.Generator) -> Stimuli:
-        """Draw images that show the patterns ``classes`` (n, k), -1 for none, and decoys, without overlap.
+        """Draw images that show the patterns ``classes`` (n, k), NONE or DECOY, and decoys, without overlap.
 
         Returns:
             Stimuli with inputs (n, 3, size, size) and masks (n, k, size, size) on the CPU.
         """
         n, k = classes.shape
-        images = backgrounds(n, self.size, generator)
+        images = backgrounds(n, self.size, generator, white=self.scene.white)
         masks = torch.zeros(n, k, self.size, self.size, dtype=torch.bool)
-        decoys = torch.randint(len(self.decoys), (n, self.n_decoys), generator=generator)
+        decoys = torch.randint(len(self.decoys), (n, self.scene.decoys), generator=generator)
         for i in range(n):
-            places = self._places(k + self.n_decoys, generator)
+            places = self._places(k, self.scene.decoys, generator)
             for j, (row, column) in enumerate(places):
                 window = (slice(row, row + self.side), slice(column, column + self.side))
-                chosen = int(classes[i, j]) if j < k else int(decoys[i, j - k])
-                if chosen < 0:
-                    continue
-                cell = self.cells[chosen] if j < k else self.decoys[chosen]
-                images[(i, slice(None), *window)] += self.amplitude * cell.repeat(1, self.tiles, self.tiles)
-                if j < k:
+                if j < k and classes[i, j] >= 0:
+                    cell = self.cells[int(classes[i, j])]
                     masks[(i, j, *window)] = True
+                elif j < k and classes[i, j] != DECOY:
+                    continue
+                else:
+                    cell = self.decoys[int(decoys[i, j - k]) if j >= k else i % len(self.decoys)]
+                images[(i, slice(None), *window)] += self.scene.amplitude * self.tiled(cell)
         return Stimuli(inputs=images.to(self.device, self.dtype), masks=masks)
 
-    def _places(self, count: int, generator: torch.Generator) -> list[tuple[int, int]]:
-        """Draw corners of ``count`` patterns, no two of which overlap."""
+    def tiled(self, cell: Tensor) -> Tensor:
+        """Return the pattern (3, side, side) of a cell (3, cell, cell)."""
+        return cell.repeat(1, self.tiles, self.tiles)
+
+    def corners(self) -> Tensor:
+        """Return all (n, 2) rows and columns at which the corner of a pattern may lie."""
         steps = torch.arange(self.offset, self.size - self.side + 1, self.stride)
-        free = torch.cartesian_prod(steps, steps)
+        return torch.cartesian_prod(steps, steps)
+
+    def _places(self, patterns: int, decoys: int, generator: torch.Generator) -> list[tuple[int, int]]:
+        """Draw corners of patterns, as near to the centre as the scene says, and of decoys; none overlap."""
+        free, count = self.corners(), patterns + decoys
         chosen: list[tuple[int, int]] = []
-        for _ in range(count):
+        for j in range(count):
             if not len(free):
                 raise PlantingError(
                     f"{count} patterns of {self.side} pixels do not fit into images of {self.size} pixels"
                 )
-            corner = free[int(torch.randint(len(free), (), generator=generator))]
+            corner = free[self._draw(free, generator) if j < patterns else _uniform(free, generator)]
             chosen.append((int(corner[0]), int(corner[1])))
             free = free[(free - corner).abs().amax(1) >= self.side]
         return chosen
 
+    def _draw(self, free: Tensor, generator: torch.Generator) -> int:
+        """Draw the index of a corner among ``free`` (n, 2), the likelier the nearer to the centre."""
+        if math.isinf(self.scene.spread):
+            return _uniform(free, generator)
+        middle = (self.size - self.side) / 2
+        distance = (free - middle).double().square().sum(1) / (self.scene.spread * self.size) ** 2
+        likelihood = torch.softmax(-distance / 2, 0)
+        return int(torch.multinomial(likelihood, 1, generator=generator))
 
-def backgrounds(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """Draw ``n`` images (n, 3, size, size) of smooth plus white noise, float32."""
+
+def _uniform(free: Tensor, generator: torch.Generator) -> int:
+    return int(torch.randint(len(free), (), generator=generator))
+
+
+def backgrounds(n: int, size: int, generator: torch.Generator, *, white: float = WHITE) -> Tensor:
+    """Draw ``n`` images (n, 3, size, size) of smooth plus white noise, float32.
+
+    Args:
+        n: number of images.
+        size: height and width in pixels.
+        generator: source of randomness.
+        white: standard deviation of the white part.
+    """
     knots = torch.randn(n, 3, max(2, size // _BLOB), max(2, size // _BLOB), generator=generator)
     smooth = functional.interpolate(knots, size=(size, size), mode="bilinear", align_corners=False)
-    return SMOOTH * smooth + WHITE * torch.randn(n, 3, size, size, generator=generator)
+    return SMOOTH * smooth + white * torch.randn(n, 3, size, size, generator=generator)
 
 
 def sign_cells(n: int, cell: int, generator: torch.Generator) -> Tensor:
@@ -132,8 +160,7 @@ def make_stamps(
     tiles: int,
     stride: int,
     offset: int,
-    amplitude: float,
-    decoys: int,
+    scene: Scene,
     generator: torch.Generator,
     device: torch.device,
     dtype: torch.dtype,
@@ -150,7 +177,7 @@ def make_stamps(
     tried = sign_cells(64 * _DECOY_POOL, cell, generator)
     response = (tried.flatten(1) @ filters.flatten(1).T).abs().amax(1)
     quiet = tried[response.argsort()[:_DECOY_POOL]]
-    if decoys and float(response.sort().values[_DECOY_POOL - 1]) > _DECOY_RESPONSE:
+    if scene.decoys and float(response.sort().values[_DECOY_POOL - 1]) > _DECOY_RESPONSE:
         raise PlantingError(f"cells of {cell} x {cell} pixels leave no room for decoys beside {n} patterns")
     return Stamps(
         size=size,
@@ -158,11 +185,10 @@ def make_stamps(
         tiles=tiles,
         stride=stride,
         offset=offset,
-        amplitude=amplitude,
         cells=cells,
         filters=filters,
         decoys=quiet,
-        n_decoys=decoys,
+        scene=scene,
         device=device,
         dtype=dtype,
     )

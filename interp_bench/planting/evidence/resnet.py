@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
+from interp_bench.planting.evidence.base import Scene
 from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.evidence.wiring import Wiring
 
@@ -15,9 +16,7 @@ _TAPS = torch.tensor([0.0, 1.0, 1.0])  # at stride 2 each position goes to one o
 _LEAST_KERNEL = 5
 
 
-def resnet_stamps(
-    model: Model, n: int, *, amplitude: float, decoys: int, generator: torch.Generator
-) -> Stamps:
+def resnet_stamps(model: Model, n: int, *, scene: Scene, generator: torch.Generator) -> Stamps:
     """Draw patterns as large as the kernel of the first convolution and aligned with its steps.
 
     Raises:
@@ -34,8 +33,7 @@ def resnet_stamps(
         tiles=1,
         stride=stride,
         offset=-padding % stride,
-        amplitude=amplitude,
-        decoys=decoys,
+        scene=scene,
         generator=generator,
         device=model.device,
         dtype=model.dtype,
@@ -56,7 +54,7 @@ def wire_resnet(model: Model, stamps: Stamps, generator: torch.Generator) -> Wir
     if conv.out_channels < n + 2:
         raise PlantingError(f"{n} patterns need a stem of at least {n + 2} channels, not {conv.out_channels}")
     channels = _choose(conv.out_channels, n, generator)
-    conv.weight.data[channels] = (stamps.filters / stamps.amplitude).to(conv.weight)
+    conv.weight.data[channels] = (stamps.filters / stamps.scene.amplitude).to(conv.weight)
     if isinstance(conv.bias, Tensor):
         conv.bias.data[channels] = 0
     parts = tuple(f"conv1[{c}]" for c in channels.tolist())

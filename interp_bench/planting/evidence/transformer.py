@@ -9,7 +9,7 @@ the second, a head moves it to the class token, into the first, and neurons deci
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
 from interp_bench.model.projection import weight_of
 from interp_bench.planting.evidence.alphabet import Alphabet, TokenSampler
-from interp_bench.planting.evidence.base import Evidence, Stimuli, draw_classes
+from interp_bench.planting.evidence.base import Evidence, Scene, Stimuli, draw_classes
 from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.heads import Head, Match, implant_head
 from interp_bench.planting.neurons import Neuron, implant_neurons
@@ -39,24 +39,23 @@ class EvidenceDials:
         logit_gain: how far decided evidence raises its output, in standard deviations of the host's own
             logits over the outputs, and at least that many logits.
         host_logit: factor on the host's own weights of the outputs that are read.
-        length: tokens of an input (LM).
-        copies: markers of each pattern in one input (LM).
-        decoys: tokens or patches that look as strong as evidence and do nothing.
-        amplitude: height of a pattern in pixel units (ViT).
+        scene: what else is in an input, and how patterns stand.
     """
 
     rho: float = 0.25
     attention_gain: float = 30.0
     logit_gain: float = 8.0
     host_logit: float = 1.0
-    length: int = 24
-    copies: int = 1
-    decoys: int = 2
-    amplitude: float = 1.0
+    scene: Scene = field(default_factory=Scene)
 
 
 def plant_evidence_transformer(
-    model: Model, groups: tuple[int, ...], *, seed: int, dials: EvidenceDials | None = None
+    model: Model,
+    groups: tuple[int, ...],
+    *,
+    seed: int,
+    dials: EvidenceDials | None = None,
+    effects: Tensor | None = None,
 ) -> Evidence:
     """Plant groups of patterns in an LM or a ViT, by weight edit.
 
@@ -65,6 +64,8 @@ def plant_evidence_transformer(
         groups: number of patterns in each group.
         seed: seed of the plant; another seed gives other directions, layers, heads and markers.
         dials: difficulty.
+        effects: (n_patterns, n_outputs) how far each pattern raises each output, in units of what a
+            pattern usually adds; when None each raises its own, by one.
 
     Returns:
         The evidence, with carriers at every site between the moving head and the logits.
@@ -73,14 +74,15 @@ def plant_evidence_transformer(
         PlantingError: the host is too narrow, too shallow or has too few heads.
     """
     dials = dials or EvidenceDials()
+    effects = torch.eye(sum(groups)) if effects is None else effects
     generator = torch.Generator().manual_seed(seed)
     anatomy = model.transformer
     if len(groups) > anatomy.n_kv_heads:
         raise PlantingError(f"{len(groups)} groups need as many key/value heads; {anatomy.n_kv_heads} exist")
     if anatomy.n_prefix:
-        return _Vision(model, groups, generator, dials).plant()
+        return _Vision(model, groups, generator, dials, effects).plant()
     model.last_only = True
-    return _Language(model, groups, generator, dials).plant()
+    return _Language(model, groups, generator, dials, effects).plant()
 
 
 def _pick(low: int, high: int, generator: torch.Generator) -> int:
@@ -92,9 +94,15 @@ class _Plant:
     """What LM and ViT share: slots, deciding neurons, read-out, carriers."""
 
     def __init__(
-        self, model: Model, groups: tuple[int, ...], generator: torch.Generator, dials: EvidenceDials
+        self,
+        model: Model,
+        groups: tuple[int, ...],
+        generator: torch.Generator,
+        dials: EvidenceDials,
+        effects: Tensor,
     ) -> None:
         self.model, self.groups, self.generator, self.dials = model, groups, generator, dials
+        self.effects = effects
         self.anatomy = model.transformer
         self.parts: list[str] = []
         self.gap = 1 if self.anatomy.parallel else 0
@@ -139,12 +147,10 @@ class _Plant:
         own = self.model.logits(stream.calibration)
         spread = float((own[:, -1] if own.ndim == 3 else own)[:, outputs].std(dim=-1).mean())
         gain = self.dials.logit_gain * max(1.0, spread)
-        start = 0
-        for g, size in enumerate(self.groups):
+        for g, mine in enumerate(self.effects.split(self.groups)):
+            moved = mine.abs().amax(0) > 0
             read = Read(f"{slot}{g}", positions=positions)
-            mine = outputs[start : start + size]
-            stream.read_out(read, mine, torch.eye(size), gain)
-            start += size
+            stream.read_out(read, outputs[moved], mine[:, moved].T, gain)
 
     def carriers(self, stream: Stream, moved: tuple[int, str], decided: tuple[int, str]) -> dict[str, Tensor]:
         """Return, for each site, the slot that the next part reads."""
@@ -166,14 +172,9 @@ class _Language(_Plant):
                 f"evidence in an LM needs at least {2 + self.gap} layers, the host has {depth}"
             )
         dials, n = self.dials, sum(self.groups)
-        alphabet = Alphabet.draw(self.model, n, self.generator, length=dials.length)
-        sampler = TokenSampler(
-            alphabet=alphabet,
-            length=dials.length,
-            copies=dials.copies,
-            decoys=dials.decoys,
-            device=self.model.device,
-        )
+        alphabet = Alphabet.draw(self.model, n, self.generator, length=dials.scene.length)
+        sampler = TokenSampler(alphabet=alphabet, scene=dials.scene, device=self.model.device)
+        outputs = alphabet.outputs[: self.effects.shape[1]]
         shown = sampler(draw_classes(8, self.groups, self.generator), self.generator)
         markers = shown.masks.any(1)
         stream = Stream(
@@ -185,14 +186,18 @@ class _Language(_Plant):
             positions=slice(N_PREFIX, None),
         )
         self._embed(stream, alphabet)
+        if dials.scene.even_norms:
+            self._even_norms(
+                stream, torch.cat([alphabet.markers.flatten(), alphabet.decoys, alphabet.fillers])
+            )
         first = _pick(depth // 4, (depth - 1) // 2, self.generator)
         second = _pick(first + 1, max(first + 1, 3 * depth // 4), self.generator)
         self.move(stream, first, Read("one", positions=last), "a", "b", markers)
         self.decide(stream, second, "b", "a", last, threshold=_DECIDE)
-        self.read_out(stream, "a", alphabet.outputs, last)
+        self.read_out(stream, "a", outputs, last)
         return Evidence(
             groups=self.groups,
-            outputs=alphabet.outputs,
+            outputs=outputs,
             carriers=self.carriers(stream, (first, "b"), (second, "a")),
             position=-1,
             sample=sampler,
@@ -208,6 +213,16 @@ class _Language(_Plant):
             stream.embed(f"a{g}", tokens.flatten(), torch.eye(size).repeat_interleave(2, dim=0))
             start += size
 
+    def _even_norms(self, stream: Stream, tokens: Tensor) -> None:
+        """Give the embeddings of these tokens their median norm, by scaling the host's part of each."""
+        table = weight_of(self.anatomy.token_embedding)
+        rows = table[tokens].double()
+        host = stream.off(rows)
+        wanted = rows.norm(dim=1).median()
+        share = (wanted.square() - (rows - host).norm(dim=1).square()).clamp_min(0).sqrt()
+        table[tokens] = (rows + (share / host.norm(dim=1) - 1)[:, None] * host).to(table)
+        stream.changed()
+
 
 class _Vision(_Plant):
     """Evidence in the patches of a ViT."""
@@ -216,7 +231,7 @@ class _Vision(_Plant):
         depth, prefix = len(self.anatomy.blocks), self.anatomy.n_prefix
         if depth < 3:
             raise PlantingError(f"evidence in a ViT needs at least 3 layers, the host has {depth}")
-        outputs = torch.arange(sum(self.groups))
+        outputs = torch.arange(self.effects.shape[1])
         if len(outputs) > self.model.n_outputs:
             raise PlantingError(
                 f"{len(outputs)} patterns need as many classes, it has {self.model.n_outputs}"
@@ -263,8 +278,7 @@ class _Vision(_Plant):
             tiles=1,
             stride=cell,
             offset=0,
-            amplitude=self.dials.amplitude,
-            decoys=self.dials.decoys,
+            scene=self.dials.scene,
             generator=self.generator,
             device=self.model.device,
             dtype=self.model.dtype,
@@ -276,7 +290,7 @@ class _Vision(_Plant):
         assert isinstance(weight, Tensor)
         start = 0
         for g, size in enumerate(self.groups):
-            filters = stamps.filters[start : start + size].flatten(1).double() / stamps.amplitude
+            filters = stamps.filters[start : start + size].flatten(1).double() / stamps.scene.amplitude
             written = stream.vectors(f"a{g}", torch.eye(size)).T @ filters
             weight.data += written.reshape(weight.shape).to(weight)
             start += size

@@ -1,0 +1,126 @@
+"""Where patterns stand and what stands beside them is what the scene says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from interp_bench.errors import PlantingError
+from interp_bench.model.opening import open_model
+from interp_bench.model.projection import weight_of
+from interp_bench.planting.evidence.alphabet import Alphabet, TokenSampler
+from interp_bench.planting.evidence.base import DECOY, NONE, Evidence, Scene, draw_classes
+from interp_bench.planting.evidence.certify import certify_evidence
+from interp_bench.planting.evidence.images import make_stamps
+from interp_bench.planting.evidence.plant import plant_evidence
+from interp_bench.planting.tokens import N_PREFIX
+from interp_bench.registry import load_registry
+
+
+def sampler(scene: Scene) -> TokenSampler:
+    """Markers 10 to 15, decoys 20 to 22, all else 30 to 49."""
+    alphabet = Alphabet(
+        prefix=torch.arange(N_PREFIX),
+        markers=torch.arange(10, 16).view(3, 2),
+        outputs=torch.arange(3),
+        decoys=torch.arange(20, 23),
+        fillers=torch.arange(30, 50),
+    )
+    return TokenSampler(alphabet=alphabet, scene=scene, device=torch.device("cpu"))
+
+
+def test_copies_that_stand_together_form_one_span_of_one_pattern() -> None:
+    draw = sampler(Scene(length=16, copies=3, decoys=2, together=True))
+    shown = draw(torch.tensor([[1, 2]] * 200), torch.Generator().manual_seed(0))
+    starts = set()
+    for tokens, masks in zip(shown.inputs, shown.masks, strict=True):
+        for group, mask in enumerate(masks):
+            places = mask.nonzero().flatten().tolist()
+            assert places == list(range(places[0], places[0] + 3))
+            assert set((tokens[mask] - 10).div(2, rounding_mode="floor").tolist()) == {group + 1}
+            starts.add(places[0])
+        assert int(((tokens >= 20) & (tokens < 23)).sum()) == 2
+        assert tokens[-1] >= 30
+    assert starts == set(range(N_PREFIX, 16 - 3))
+
+
+def test_spans_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(PlantingError, match="3 spans of 4 tokens"):
+        sampler(Scene(length=16, copies=4, together=True))(torch.zeros(1, 3).long(), torch.Generator())
+
+
+def test_a_decoy_takes_the_place_of_a_pattern_and_changes_nothing_else() -> None:
+    draw = sampler(Scene(length=16, copies=2))
+    shown = draw(torch.tensor([[0], [1]]), torch.Generator().manual_seed(1))
+    decoy = draw(torch.full((2, 1), DECOY), torch.Generator().manual_seed(1))
+    evidence = shown.masks[:, 0]
+    assert torch.equal(shown.inputs != decoy.inputs, evidence)
+    assert bool(((decoy.inputs[evidence] >= 20) & (decoy.inputs[evidence] < 23)).all())
+    assert not decoy.masks.any()
+
+
+def stamps(scene: Scene):
+    return make_stamps(
+        4, size=64, cell=4, tiles=2, stride=4, offset=0, scene=scene,
+        generator=torch.Generator().manual_seed(0), device=torch.device("cpu"), dtype=torch.float32,
+    )  # fmt: skip
+
+
+def test_patterns_stand_near_the_centre_where_the_scene_says_so_and_decoys_anywhere() -> None:
+    classes = torch.zeros(300, 1, dtype=torch.long)
+    place = torch.arange(64) + 0.5 - 32
+    spread = {}
+    for share in (0.05, float("inf")):
+        masks = stamps(Scene(spread=share)).sample(classes, torch.Generator().manual_seed(2)).masks[:, 0]
+        middle = (masks.any(1) * place).sum(1) / 8
+        spread[share] = float(middle.std()) / 64
+    # Uniform corners 0, 4, ..., 56 have a standard deviation of 4 * sqrt((15**2 - 1) / 12) pixels.
+    assert spread[float("inf")] == pytest.approx(4 * (224 / 12) ** 0.5 / 64, rel=0.1)
+    assert spread[0.05] == pytest.approx(0.05, rel=0.2)
+
+
+def test_the_background_is_as_noisy_as_the_scene_says() -> None:
+    none = torch.full((20, 1), NONE)
+    for white in (0.0, 0.7):
+        drawn = stamps(Scene(white=white, decoys=0)).sample(none, torch.Generator().manual_seed(3)).inputs
+        smooth = stamps(Scene(white=0.0, decoys=0)).sample(none, torch.Generator().manual_seed(3)).inputs
+        if white == 0:
+            assert float((drawn[..., 1:] - drawn[..., :-1]).std()) < 0.1
+        else:
+            assert float((drawn - smooth)[:1].std()) == pytest.approx(white, rel=0.1)
+
+
+def planted(name: str, **scene: object) -> tuple[object, Evidence]:
+    model = open_model(load_registry().get(name))
+    return model, plant_evidence(model, (4,), seed=3, scene=replace(Scene(), **scene))
+
+
+def test_embeddings_get_one_norm_and_the_evidence_stays() -> None:
+    model, evidence = planted("native-150k", even_norms=True, length=16)
+    alphabet = evidence.sample.alphabet  # type: ignore[attr-defined]
+    table = weight_of(model.transformer.token_embedding)  # type: ignore[attr-defined]
+    used = torch.cat([alphabet.markers.flatten(), alphabet.decoys, alphabet.fillers])
+    norms = table[used].norm(dim=1)
+    torch.testing.assert_close(norms, norms.median().expand_as(norms), rtol=1e-4, atol=0)
+    certificate = certify_evidence(model, evidence, 1)  # type: ignore[arg-type]
+    assert certificate.passed, certificate.reason
+
+
+@pytest.mark.parametrize("name", ["native-150k", "vit-slim-200k", "convnext-slim-20k"])
+def test_a_pattern_raises_the_outputs_that_its_effects_say(name: str) -> None:
+    model = open_model(load_registry().get(name))
+    effects = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [2.0, -1.0, 0]])
+    evidence = plant_evidence(model, (3, 1), seed=4, effects=effects)
+    generator = torch.Generator().manual_seed(5)
+    classes = draw_classes(48, (3,), generator)
+    rise = []
+    for extra in (3, NONE):
+        generator = torch.Generator().manual_seed(6)
+        shown = torch.cat([classes, torch.full((48, 1), extra)], dim=1)
+        with torch.no_grad():
+            rise.append(evidence.read(model(evidence.sample(shown, generator).inputs)).double())
+    gain = float((rise[1].gather(1, classes) - rise[1].mean(1, keepdim=True)).mean()) * 1.5
+    moved = (rise[0] - rise[1]).mean(0) / gain
+    torch.testing.assert_close(moved, effects[3].double(), atol=0.35, rtol=0)
