@@ -10,6 +10,9 @@ from torch import Tensor
 from interp_bench.model.projection import Projection
 from interp_bench.planting.stream import ALL, Positions, Read, Stream
 
+Reads = tuple[tuple[str, Tensor], ...]
+"""Pairs of a slot and weights (width,) on its code."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neuron:
@@ -25,11 +28,22 @@ class Neuron:
         slope: 1 / (1 - threshold) lets a sum of 1 write the whole code.
     """
 
-    reads: tuple[tuple[str, Tensor], ...]
+    reads: Reads
     threshold: float
     slot: str
     code: Tensor
     slope: float
+
+
+def step(reads: Reads, middle: float, width: float, out: str, code: Tensor) -> list[Neuron]:
+    """Return two neurons that write ``code`` times a ramp from 0 to 1, ``width`` wide, around ``middle``."""
+    low, high = (middle - width / 2) / width, (middle + width / 2) / width
+    # Scaled, so that the smooth activation is a ramp as sharp on narrow slopes as on wide ones.
+    steep = tuple((slot, weights / width) for slot, weights in reads)
+    return [
+        Neuron(reads=steep, threshold=low, slot=out, code=code, slope=1.0),
+        Neuron(reads=steep, threshold=high, slot=out, code=-code, slope=1.0),
+    ]
 
 
 def implant_neurons(

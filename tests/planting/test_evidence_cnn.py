@@ -166,7 +166,7 @@ def test_decoys_excite_no_filter() -> None:
 def test_a_stamp_adds_the_tiled_cell_under_its_mask() -> None:
     drawn = stamps(scene=Scene(amplitude=2.0, decoys=0))
     classes = torch.tensor([[2, -1]])
-    sample = drawn.sample(classes, torch.Generator().manual_seed(1))
+    sample = drawn(classes, torch.Generator().manual_seed(1))
     plain = backgrounds(1, 32, torch.Generator().manual_seed(1))
     mask = sample.masks[0, 0]
     assert mask.sum() == 64
@@ -179,12 +179,12 @@ def test_a_stamp_adds_the_tiled_cell_under_its_mask() -> None:
 def test_stamps_are_aligned_and_never_overlap() -> None:
     drawn = stamps(stride=4, offset=1, scene=Scene(amplitude=2.0, decoys=0))
     generator = torch.Generator().manual_seed(2)
-    masks = drawn.sample(torch.tensor([[0, 1, 2]]).repeat(40, 1), generator).masks
+    masks = drawn(torch.tensor([[0, 1, 2]]).repeat(40, 1), generator).masks
     assert int(masks.sum(1).max()) == 1
     corners = masks.flatten(2).int().argmax(-1)
     assert set((corners % 32 % 4).flatten().tolist()) == {1}
     with pytest.raises(PlantingError, match="do not fit"):
-        stamps(scene=Scene(decoys=30)).sample(torch.tensor([[0]]), generator)
+        stamps(scene=Scene(decoys=30))(torch.tensor([[0]]), generator)
 
 
 def test_classes_are_drawn_from_their_groups() -> None:

@@ -73,7 +73,7 @@ def test_patterns_stand_near_the_centre_where_the_scene_says_so_and_decoys_anywh
     place = torch.arange(64) + 0.5 - 32
     spread = {}
     for share in (0.05, float("inf")):
-        masks = stamps(Scene(spread=share)).sample(classes, torch.Generator().manual_seed(2)).masks[:, 0]
+        masks = stamps(Scene(spread=share))(classes, torch.Generator().manual_seed(2)).masks[:, 0]
         middle = (masks.any(1) * place).sum(1) / 8
         spread[share] = float(middle.std()) / 64
     # Uniform corners 0, 4, ..., 56 have a standard deviation of 4 * sqrt((15**2 - 1) / 12) pixels.
@@ -84,8 +84,8 @@ def test_patterns_stand_near_the_centre_where_the_scene_says_so_and_decoys_anywh
 def test_the_background_is_as_noisy_as_the_scene_says() -> None:
     none = torch.full((20, 1), NONE)
     for white in (0.0, 0.7):
-        drawn = stamps(Scene(white=white, decoys=0)).sample(none, torch.Generator().manual_seed(3)).inputs
-        smooth = stamps(Scene(white=0.0, decoys=0)).sample(none, torch.Generator().manual_seed(3)).inputs
+        drawn = stamps(Scene(white=white, decoys=0))(none, torch.Generator().manual_seed(3)).inputs
+        smooth = stamps(Scene(white=0.0, decoys=0))(none, torch.Generator().manual_seed(3)).inputs
         if white == 0:
             assert float((drawn[..., 1:] - drawn[..., :-1]).std()) < 0.1
         else:

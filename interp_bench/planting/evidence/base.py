@@ -24,6 +24,8 @@ class Scene:
             smooth part has one of 0.6.
         spread: standard deviation of the place of a pattern about the centre, as a share of the size of
             the image; infinite where patterns stand anywhere (images).
+        own_grid: whether patterns of several tiles stand on a grid of their own size, so that a
+            network that halves its resolution sees each of them alike (ConvNeXt).
         length: tokens of an input (LMs).
         copies: markers of each pattern in an input (LMs).
         together: whether the copies of a pattern form one span (LMs).
@@ -34,6 +36,7 @@ class Scene:
     amplitude: float = 0.8
     white: float = WHITE
     spread: float = math.inf
+    own_grid: bool = False
     length: int = 24
     copies: int = 1
     together: bool = False

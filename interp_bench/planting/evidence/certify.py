@@ -20,13 +20,18 @@ from torch import Tensor
 from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate, Check
 from interp_bench.planting.evidence.base import DECOY, Evidence, Stimuli, draw_classes
+from interp_bench.planting.evidence.intervene import (
+    interchanged_logits,
+    mix,
+    random_half,
+    read_logits,
+    spread,
+)
 
 ACCURACY, SUFFICIENCY, INERTNESS, INTERCHANGE = 0.9, 0.9, 0.9, 0.9
 ABOVE_CHANCE = 0.3
 LOGIT_FALL = 0.5
 RANDOM_SETS = 50
-_BLOCK = 8  # pixels along a side of the squares that are drawn anew together
-_BATCH = 16
 _LARGE = 50_000_000  # parameters from which on fewer inputs have to do
 
 
@@ -62,10 +67,10 @@ def _input_checks(
     model: Model, evidence: Evidence, classes: Tensor, shown: Stimuli, other: Tensor
 ) -> list[Check]:
     logits = read_logits(model, evidence, shown.inputs)
-    alone = read_logits(model, evidence, _mix(shown.masks.any(1), shown.inputs, other))
+    alone = read_logits(model, evidence, mix(shown.masks.any(1), shown.inputs, other))
     checks = []
     for group, size in enumerate(evidence.groups):
-        without = read_logits(model, evidence, _mix(shown.masks[:, group], other, shown.inputs))
+        without = read_logits(model, evidence, mix(shown.masks[:, group], other, shown.inputs))
         own = classes[:, group, None]
         rest = (logits[:, evidence.members(group)].sum(1, keepdim=True) - logits.gather(1, own)) / (size - 1)
         lead = (logits.gather(1, own) - rest).mean()
@@ -111,22 +116,12 @@ def _inertness(
     right = []
     for start in range(RANDOM_SETS):
         rows = torch.arange(start * n_each, (start + 1) * n_each) % len(classes)
-        kept = _random_half(evidence_here[rows], generator) | evidence_here[rows]
+        kept = random_half(evidence_here[rows], generator) | evidence_here[rows]
         device_rows = rows.to(other.device)
-        logits = read_logits(model, evidence, _mix(kept, shown.inputs[device_rows], other[device_rows]))
+        logits = read_logits(model, evidence, mix(kept, shown.inputs[device_rows], other[device_rows]))
         right.append(_right(evidence, logits, classes[rows]).double().mean())
     value = float(torch.stack(right).mean())
     return Check(name="inertness", value=value, relation=">=", bound=INERTNESS)
-
-
-def _random_half(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a random mask of the shape of ``like``: tokens one by one, pixels in squares."""
-    if like.ndim == 2:
-        return torch.rand(like.shape, generator=generator) < 0.5
-    n, height, width = like.shape
-    squares = torch.rand(n, -(-height // _BLOCK), -(-width // _BLOCK), generator=generator) < 0.5
-    whole = squares.repeat_interleave(_BLOCK, 1).repeat_interleave(_BLOCK, 2)
-    return whole[:, :height, :width]
 
 
 def _interchanges(
@@ -140,17 +135,10 @@ def _interchanges(
     others = draw_classes(len(classes), evidence.groups, generator)
     sources = evidence.sample(others, generator).inputs
     checks = []
-    for site in _spread(list(evidence.carriers), n_sites):
+    for site in spread(list(evidence.carriers), n_sites):
         value = interchange_accuracy(model, evidence, site, (inputs, classes), (sources, others))
         checks.append(Check(name=f"interchange[{site}]", value=value, relation=">=", bound=INTERCHANGE))
     return checks
-
-
-def _spread(sites: list[str], count: int) -> list[str]:
-    """Pick up to ``count`` sites evenly, the first and the last among them."""
-    steps = max(1, count - 1)
-    picked = sorted({round(i * (len(sites) - 1) / steps) for i in range(count)})
-    return [sites[i] for i in picked] if sites else []
 
 
 def interchange_accuracy(
@@ -169,44 +157,13 @@ def interchange_accuracy(
         base: inputs (n, ...) that are changed, and their patterns (n, n_groups).
         source: inputs that coordinates are taken from, and their patterns.
     """
-    given = model.activations(source[0], site, batch_size=_BATCH)
     right = []
     for group in range(len(evidence.groups)):
         wanted = base[1].clone()
         wanted[:, group] = source[1][:, group]
-        span = torch.linalg.qr(evidence.carriers[site][evidence.members(group)].T.double()).Q
-        projection = (span @ span.T).to(given)
-        logits = torch.cat(
-            [
-                _swapped(model, evidence, site, inputs, theirs, projection)
-                for inputs, theirs in zip(
-                    torch.split(base[0], _BATCH), torch.split(given, _BATCH), strict=True
-                )
-            ]
-        )
+        logits = interchanged_logits(model, evidence, site, evidence.members(group), base[0], source[0])
         right.append(_right(evidence, logits, wanted).double().mean())
     return float(torch.stack(right).mean())
-
-
-def _swapped(
-    model: Model, evidence: Evidence, site: str, inputs: Tensor, theirs: Tensor, projection: Tensor
-) -> Tensor:
-    def swap(mine: Tensor) -> Tensor:
-        change = (theirs - mine) @ projection
-        if evidence.position is None:
-            return mine + change
-        only = torch.zeros_like(change)
-        only[:, evidence.position] = change[:, evidence.position]
-        return mine + only
-
-    with torch.no_grad(), model.patch({site: swap}):
-        return evidence.read(model(inputs)).float().cpu()
-
-
-def read_logits(model: Model, evidence: Evidence, inputs: Tensor) -> Tensor:
-    """Return (n, n_patterns) logits of the patterns, in batches, on the CPU."""
-    with torch.no_grad():
-        return torch.cat([evidence.read(model(batch)).float().cpu() for batch in torch.split(inputs, _BATCH)])
 
 
 def _right(evidence: Evidence, logits: Tensor, classes: Tensor) -> Tensor:
@@ -216,9 +173,3 @@ def _right(evidence: Evidence, logits: Tensor, classes: Tensor) -> Tensor:
         for group in range(len(evidence.groups))
     ]
     return torch.stack(verdicts, 1) == classes
-
-
-def _mix(where: Tensor, inputs: Tensor, other: Tensor) -> Tensor:
-    """Take ``inputs`` where the mask (n, position) or (n, height, width) is True, else ``other``."""
-    mask = where.to(inputs.device)
-    return torch.where(mask[:, None] if inputs.ndim == 4 else mask, inputs, other)

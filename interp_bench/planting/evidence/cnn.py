@@ -62,6 +62,6 @@ def plant_evidence_cnn(
         outputs=outputs,
         carriers=wiring.carriers,
         position=None,
-        sample=stamps.sample,
+        sample=stamps,
         parts=wiring.parts,
     )

@@ -41,7 +41,7 @@ def convnext_stamps(model: Model, n: int, *, scene: Scene, generator: torch.Gene
         size=model.image_size,
         cell=side,
         tiles=_TILES,
-        stride=side,
+        stride=side * _TILES if scene.own_grid else side,
         offset=0,
         scene=scene,
         generator=generator,
@@ -57,7 +57,7 @@ def wire_convnext(model: Model, stamps: Stamps, generator: torch.Generator) -> W
         PlantingError: the network is too narrow, or built of unknown parts.
     """
     n = len(stamps.cells)
-    images = stamps.sample(draw_classes(32, (n,), generator), generator).inputs
+    images = stamps(draw_classes(32, (n,), generator), generator).inputs
     stages = list(model.module.stages)  # type: ignore[arg-type]
     channels = _plant_stem(model, stamps, images, generator)
     neurons = _plant_neurons(model, channels, images, generator)

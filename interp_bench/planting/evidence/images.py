@@ -54,7 +54,7 @@ class Stamps:
         """Height and width of a pattern in pixels."""
         return self.cell * self.tiles
 
-    def sample(self, classes: Tensor, generator: torch.Generator) -> Stimuli:
+    def __call__(self, classes: Tensor, generator: torch.Generator) -> Stimuli:
         """Draw images that show the patterns ``classes`` (n, k), NONE or DECOY, and decoys, without overlap.
 
         Returns:

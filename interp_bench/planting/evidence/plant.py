@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from interp_bench.errors import PlantingError
@@ -20,6 +22,8 @@ def plant_evidence(
     seed: int,
     scene: Scene | None = None,
     effects: Tensor | None = None,
+    dials: EvidenceDials | None = None,
+    host_logit: float = 0.1,
 ) -> Evidence:
     """Plant groups of patterns in an LM, a ViT, a ResNet or a ConvNeXt, by weight edit.
 
@@ -30,14 +34,23 @@ def plant_evidence(
         scene: what else is in an input; the default one when None.
         effects: (n_patterns, n_outputs) how far each pattern raises each output, in units of what a
             pattern usually adds; when None each raises its own, by one.
+        dials: of a transformer, all but the scene.
+        host_logit: of a CNN, the standard deviation of the host's own logits as a share of what a
+            pattern adds.
 
     Raises:
         PlantingError: the mechanism does not fit into this network.
     """
     if isinstance(model.anatomy, TransformerAnatomy):
         return plant_evidence_transformer(
-            model, groups, seed=seed, dials=EvidenceDials(scene=scene or Scene()), effects=effects
+            model,
+            groups,
+            seed=seed,
+            dials=replace(dials or EvidenceDials(), scene=scene or Scene()),
+            effects=effects,
         )
     if isinstance(model.anatomy, ConvAnatomy):
-        return plant_evidence_cnn(model, groups, seed=seed, scene=scene, effects=effects)
+        return plant_evidence_cnn(
+            model, groups, seed=seed, scene=scene, effects=effects, host_logit=host_logit
+        )
     raise PlantingError(f"no evidence can be planted in a {type(model.module).__name__}")

@@ -21,12 +21,13 @@ from interp_bench.planting.evidence.alphabet import Alphabet, TokenSampler
 from interp_bench.planting.evidence.base import Evidence, Scene, Stimuli, draw_classes
 from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.heads import Head, Match, implant_head
-from interp_bench.planting.neurons import Neuron, implant_neurons
+from interp_bench.planting.neurons import Neuron, Reads, implant_neurons, step
 from interp_bench.planting.stream import Positions, Read, Stream
 from interp_bench.planting.tokens import N_PREFIX
 
 # Noise in patches excites detectors up to 0.2; nothing but evidence reaches the deciding neurons.
 _DETECT, _DECIDE = 0.45, 0.25
+_FULL = 0.75  # where saturated evidence counts in full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class EvidenceDials:
         logit_gain: how far decided evidence raises its output, in standard deviations of the host's own
             logits over the outputs, and at least that many logits.
         host_logit: factor on the host's own weights of the outputs that are read.
+        saturated: whether decided evidence counts alike however strong it is.
+        open_groups: groups of patterns that pass no threshold, so that even traces of them count.
         scene: what else is in an input, and how patterns stand.
     """
 
@@ -46,6 +49,8 @@ class EvidenceDials:
     attention_gain: float = 30.0
     logit_gain: float = 8.0
     host_logit: float = 1.0
+    saturated: bool = False
+    open_groups: tuple[int, ...] = ()
     scene: Scene = field(default_factory=Scene)
 
 
@@ -93,6 +98,8 @@ def _pick(low: int, high: int, generator: torch.Generator) -> int:
 class _Plant:
     """What LM and ViT share: slots, deciding neurons, read-out, carriers."""
 
+    last: str  # the slots that the head of the network reads
+
     def __init__(
         self,
         model: Model,
@@ -117,25 +124,41 @@ class _Plant:
         """Implant neurons that copy each code of a slot into another when it exceeds a threshold."""
         neurons = []
         for g, size in enumerate(self.groups):
+            if g in self.dials.open_groups:
+                continue
             for unit in torch.eye(size, dtype=torch.float64):
-                reads = ((f"{source}{g}", unit),)
-                slope = 1 / (1 - threshold)
-                neuron = Neuron(reads=reads, threshold=threshold, slot=f"{into}{g}", code=unit, slope=slope)
-                neurons.append(neuron)
+                neurons += self._decider(((f"{source}{g}", unit),), threshold, f"{into}{g}", unit)
         implant_neurons(stream, layer, neurons, positions=positions)
         self.parts.append(f"m{layer}")
 
+    def _decider(self, reads: Reads, threshold: float, slot: str, code: Tensor) -> list[Neuron]:
+        """Return neurons that write a code where a sum exceeds a threshold, all of it where the sum is 1."""
+        if self.dials.saturated:
+            return step(reads, (threshold + _FULL) / 2, _FULL - threshold, slot, code)
+        slope = 1 / (1 - threshold)
+        return [Neuron(reads=reads, threshold=threshold, slot=slot, code=code, slope=slope)]
+
     def move(self, stream: Stream, layer: int, query: Read, source: str, into: str, keys: Positions) -> None:
-        """Implant one head a group that moves its slot to where the query is."""
+        """Implant one head a group that moves its slot to where the query is.
+
+        Args:
+            stream: the reserved subspace.
+            layer: layer of the heads.
+            query: what marks the position that reads.
+            source: slot that is moved; of open groups the one that the input wrote.
+            into: slot that it is moved into; of open groups the one that is read out.
+            keys: positions of evidence.
+        """
         families = torch.randperm(self.anatomy.n_kv_heads, generator=self.generator).tolist()
         per_family = self.anatomy.n_heads // self.anatomy.n_kv_heads
         for g, size in enumerate(self.groups):
             head = families[g] * per_family + _pick(0, per_family - 1, self.generator)
-            key = Read(f"{source}{g}", torch.ones(size, 1), keys)
+            here, there = ("a", self.last) if g in self.dials.open_groups else (source, into)
+            key = Read(f"{here}{g}", torch.ones(size, 1), keys)
             plan = Head(
                 matches=(Match(query=query, key=key, gain=self.dials.attention_gain),),
-                value=Read(f"{source}{g}", positions=keys),
-                slot=f"{into}{g}",
+                value=Read(f"{here}{g}", positions=keys),
+                slot=f"{there}{g}",
                 map=torch.eye(size, dtype=torch.float64),
             )
             implant_head(stream, layer, head, plan)
@@ -157,13 +180,16 @@ class _Plant:
         found = {}
         for layer in range(moved[0], len(self.anatomy.blocks)):
             name = moved[1] if layer < decided[0] else decided[1]
-            frames = [stream.slots[f"{name}{g}"].T for g in range(len(self.groups))]
+            names = [self.last if g in self.dials.open_groups else name for g in range(len(self.groups))]
+            frames = [stream.slots[f"{name}{g}"].T for g, name in enumerate(names)]
             found[f"blocks.{layer}.hook_resid_post"] = torch.cat(frames).to(self.model.dtype)
         return found
 
 
 class _Language(_Plant):
     """Evidence in the tokens of an LM."""
+
+    last = "a"
 
     def plant(self) -> Evidence:
         depth, last = len(self.anatomy.blocks), slice(-1, None)
@@ -227,6 +253,8 @@ class _Language(_Plant):
 class _Vision(_Plant):
     """Evidence in the patches of a ViT."""
 
+    last = "b"
+
     def plant(self) -> Evidence:
         depth, prefix = len(self.anatomy.blocks), self.anatomy.n_prefix
         if depth < 3:
@@ -237,7 +265,7 @@ class _Vision(_Plant):
                 f"{len(outputs)} patterns need as many classes, it has {self.model.n_outputs}"
             )
         stamps = self._stamps()
-        shown = stamps.sample(draw_classes(8, self.groups, self.generator), self.generator)
+        shown = stamps(draw_classes(8, self.groups, self.generator), self.generator)
         patches, token = self._stamped_patches(shown, stamps.cell), slice(0, 1)
         stream = Stream(
             self.model,
@@ -260,7 +288,7 @@ class _Vision(_Plant):
             outputs=outputs,
             carriers=self.carriers(stream, (first, "a"), (second, "b")),
             position=0,
-            sample=stamps.sample,
+            sample=stamps,
             parts=tuple(self.parts),
         )
 

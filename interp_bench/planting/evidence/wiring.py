@@ -46,7 +46,7 @@ def calibration(stamps: Stamps, groups: tuple[int, ...], seed: int) -> tuple[Ten
         places = torch.randperm(count, generator=generator) % max(2, size)
         drawn.append(torch.where(places < size, places + start, NONE))
     classes = torch.stack(drawn, 1)
-    return stamps.sample(classes, generator).inputs, classes
+    return stamps(classes, generator).inputs, classes
 
 
 def connect(

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from interp_bench.planting.neurons import Neuron
+from interp_bench.planting.neurons import Neuron, Reads, step
 from interp_bench.planting.programs.instructions import Instruction
 
-Reads = tuple[tuple[str, Tensor], ...]
 _ONE = torch.ones(1, dtype=torch.float64)
 
 
@@ -40,17 +39,6 @@ def neurons_of(
             return step(((slots[0], _ONE),), instruction.bound, instruction.gap / 2, out, _ONE)
         case _:
             return _bin(instruction, slots[0], out)
-
-
-def step(reads: Reads, middle: float, width: float, out: str, code: Tensor) -> list[Neuron]:
-    """Return two neurons that write ``code`` times a ramp from 0 to 1, ``width`` wide, around ``middle``."""
-    low, high = (middle - width / 2) / width, (middle + width / 2) / width
-    # Scaled, so that the smooth activation is a ramp as sharp on narrow slopes as on wide ones.
-    steep = tuple((slot, weights / width) for slot, weights in reads)
-    return [
-        Neuron(reads=steep, threshold=low, slot=out, code=code, slope=1.0),
-        Neuron(reads=steep, threshold=high, slot=out, code=-code, slope=1.0),
-    ]
 
 
 def _unit(index: int, size: int) -> Tensor:

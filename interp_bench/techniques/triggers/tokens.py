@@ -1,0 +1,77 @@
+"""Tokens found by the gradient with respect to the embedding: which swap promises the lowest loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from interp_bench.techniques.triggers.guess import draw
+from interp_bench.techniques.triggers.search import best_token, loss_of
+from interp_bench.tracks.catalogue import Needs, technique
+from interp_bench.tracks.triggers import Trigger, TriggerProblem
+
+_TEXTS = Needs(modalities=("lm",))
+
+
+@technique(
+    cites="Ebrahimi et al. 2018, HotFlip; Wallace et al. 2019, Universal adversarial triggers",
+    access="gradients",
+    cost="passes x positions x (1 backward + candidates forwards)",
+    needs=_TEXTS,
+)
+def hotflip(problem: TriggerProblem, *, passes: int = 2, candidates: int = 12) -> Trigger:
+    """Position by position, the best of the tokens that the gradient promises the most of."""
+    generator = problem.generator()
+    values = draw(problem, generator)
+    rows = torch.randperm(len(problem.inputs), generator=generator)[:8]
+    for _ in range(passes):
+        for position in range(len(values)):
+            promise = _promises(problem, values, generator)[position]
+            best = problem.vocabulary[promise.topk(min(candidates, len(promise))).indices]
+            values = best_token(problem, values, position, best, rows)
+    return Trigger(values=values)
+
+
+@technique(
+    cites="Zou et al. 2023, Universal and transferable adversarial attacks (greedy coordinate gradient)",
+    access="gradients",
+    cost="steps x (1 backward + tries forwards)",
+    needs=_TEXTS,
+)
+def greedy_coordinate_gradient(
+    problem: TriggerProblem, *, steps: int = 8, tries: int = 12, top: int = 32
+) -> Trigger:
+    """In each step the best of some random swaps, each of one position to one of its promising tokens."""
+    generator = problem.generator()
+    values = draw(problem, generator)
+    lowest = float("inf")
+    best = values
+    for _ in range(steps):
+        promises = _promises(problem, values, generator)
+        ranked = promises.topk(min(top, promises.shape[1])).indices
+        rows = torch.randperm(len(problem.inputs), generator=generator)[:8]
+        tried = values.repeat(tries, 1)
+        for row in tried:
+            position = int(torch.randint(len(values), (), generator=generator))
+            pick = int(torch.randint(ranked.shape[1], (), generator=generator))
+            row[position] = problem.vocabulary[ranked[position, pick]]
+        losses = [loss_of(problem, row, problem.generator(), rows) for row in tried]
+        values = tried[min(range(tries), key=losses.__getitem__)]
+        now = loss_of(problem, values, problem.generator())
+        if now < lowest:
+            lowest, best = now, values
+    return Trigger(values=best)
+
+
+def _promises(problem: TriggerProblem, values: Tensor, generator: torch.Generator) -> Tensor:
+    """Return (k, m) by how much the loss would fall, to first order, with each token at each position."""
+    model, rows = problem.model, torch.arange(len(problem.inputs))
+    places = problem.draw_places(generator)
+    inputs = problem.insert(values, places)
+    with torch.enable_grad():
+        features = model.embed(inputs).detach().requires_grad_()
+        loss = problem.loss(problem.class_logits(model.from_embeddings(features)))
+        (slope,) = torch.autograd.grad(loss, features)
+    at = slope[rows[:, None].to(slope.device), places.to(slope.device)].sum(0)
+    table = model.embed(problem.vocabulary[:, None].to(inputs.device))[:, 0]
+    return -(at @ table.T).float().cpu()
