@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -257,6 +257,25 @@ class Model:
 
         resolved = [(self.site(name), patch) for name, patch in patches.items()]
         with hooked([(site.module, site.side, writer(site, patch)) for site, patch in resolved]):
+            yield
+
+    @contextmanager
+    def starting_at(self, layer: int, residual: Tensor) -> Iterator[None]:
+        """Let a transformer start behind some blocks while the block of code runs; they are not computed.
+
+        Args:
+            layer: the first block that is run; the number of blocks when only norm and head are.
+            residual: (batch, position, d_model), what goes into it. Inputs given meanwhile need the same
+                batch and positions, and count for nothing else.
+        """
+        passed = [block.module for block in self.transformer.blocks[:layer]]
+        whole: Any = (residual,) if self.transformer.tuples else residual
+        with ExitStack() as stack:
+            if not passed:
+                stack.enter_context(self.patch({"blocks.0.hook_resid_pre": residual}))
+            for module in passed:
+                module.forward = lambda *_, **__: whole
+                stack.callback(delattr, module, "forward")
             yield
 
     def activations(self, inputs: Tensor, name: str, *, batch_size: int = 64) -> Tensor:

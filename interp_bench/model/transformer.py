@@ -87,6 +87,7 @@ class TransformerAnatomy:
         causal: whether attention sees only the past.
         rotary: rotary position encoding, or None where positions are learned.
         n_prefix: tokens in front of the patches (class token) of a ViT; 0 for an LM.
+        tuples: whether blocks return a tuple, with the residual stream in it, instead of a tensor.
     """
 
     blocks: tuple[Block, ...]
@@ -105,6 +106,7 @@ class TransformerAnatomy:
     causal: bool
     rotary: Rotary | None
     n_prefix: int
+    tuples: bool = False
 
     def kv_head(self, head: int) -> int:
         """Return the key/value head that a query head reads (grouped-query attention)."""
@@ -193,6 +195,7 @@ def _assemble(
     parallel: bool = False,
     causal: bool = True,
     n_prefix: int = 0,
+    tuples: bool = False,
 ) -> TransformerAnatomy:
     blocks = tuple(_block(b, layout, sizes, split) for b in network.get_submodule(layout.blocks).children())
     final_norm = network.get_submodule(layout.final_norm)
@@ -213,6 +216,7 @@ def _assemble(
         causal=causal,
         rotary=rotary,
         n_prefix=n_prefix,
+        tuples=tuples,
     )
 
 
@@ -334,9 +338,10 @@ def _native(network: nn.Module) -> TransformerAnatomy:
     rotary: Any = network.rotary
     split = _apart("attn.q", "attn.k", "attn.v")
     if rotary is None:
-        return _assemble(network, layout, sizes, split, positions=network.get_parameter("pos.weight"))
+        positions = network.get_parameter("pos.weight")
+        return _assemble(network, layout, sizes, split, positions=positions, tuples=True)
     pairs = _adjacent(rotary.rotary_dim, rotary.effective_base)
-    return _assemble(network, layout, sizes, split, rotary=pairs)
+    return _assemble(network, layout, sizes, split, rotary=pairs, tuples=True)
 
 
 def _vit(network: Any) -> TransformerAnatomy:

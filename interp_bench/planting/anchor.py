@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
-from interp_bench.model.projection import weight_of
+from interp_bench.model.projection import matrix, weight_of
 from interp_bench.model.transformer import norm_scale
+from interp_bench.planting.removal import remove
 from interp_bench.planting.stream import Positions, Stream
 
 _Key = tuple[int | None, int]
@@ -48,11 +48,10 @@ class Anchor:
         last = (layer, which)
         while last in self._open:
             key = self._open.pop(0)
-            self._stream.changed()
             whole = float(self._stream.scale(*key, self._positions))
             rest = max(whole**2 - self._size**2, 1e-6 * self._size**2)
             _raise_gain(self._stream, key, whole / math.sqrt(rest))
-            self._stream.changed()
+            self._stream.changed(*key)
 
 
 def _blind(stream: Stream, layer: int, direction: Tensor) -> None:
@@ -60,9 +59,7 @@ def _blind(stream: Stream, layer: int, direction: Tensor) -> None:
     for which in (1, 2):
         gamma = norm_scale(stream.anatomy.norm(layer, which), stream.anatomy.d_model)
         for reader in stream.readers(layer, which):
-            weight = reader.read()
-            weight -= torch.outer(direction / gamma, (direction * gamma) @ weight)
-            reader.write(weight)
+            remove(matrix(reader.module), (direction / gamma)[:, None], (direction * gamma)[:, None])
 
 
 def _raise_gain(stream: Stream, key: _Key, factor: float) -> None:
@@ -75,4 +72,4 @@ def _raise_gain(stream: Stream, key: _Key, factor: float) -> None:
         weight_of(stream.anatomy.head.module).mul_(factor)
     else:
         for reader in stream.readers(key[0], key[1]):
-            reader.write(reader.read() * factor)
+            matrix(reader.module).mul_(factor)

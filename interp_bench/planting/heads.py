@@ -125,7 +125,7 @@ def implant_head(stream: Stream, layer: int, head: int, plan: Head) -> None:
     _blend(stream, layer, "q", head, query, off_used)
     _blend(stream, layer, "k", kv, key, off_used)
     _implant_value(stream, layer, head, kv, plan)
-    stream.changed()
+    stream.changed(layer, 1)
 
 
 def _head_space(stream: Stream) -> _HeadSpace:

@@ -81,7 +81,7 @@ def implant_neurons(
         _set_columns(block.mlp_in, chosen, ones, -stream.shift(layer, 2, ones))
     for index, row in zip(chosen.tolist(), out, strict=True):
         block.mlp_out.write_rows(index, row[None])
-    stream.changed()
+    stream.changed(layer, 2)
     return tuple(chosen.tolist())
 
 

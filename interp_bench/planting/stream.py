@@ -7,6 +7,7 @@ norms, so each read is divided by the norm's scale as measured on calibration in
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -14,9 +15,11 @@ from torch import Tensor, nn
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.model.projection import Projection, weight_of
+from interp_bench.model.projection import Projection, matrix, weight_of
 from interp_bench.model.transformer import norm_scale, norm_shift
 from interp_bench.planting.codes import orthonormal
+from interp_bench.planting.passes import read_sites
+from interp_bench.planting.removal import remove
 
 Positions = slice | Tensor
 """A slice of positions, or a (batch, position) bool mask over the calibration inputs."""
@@ -88,6 +91,7 @@ class Stream:
         self.slots = dict(zip(slots, frame.split(list(slots.values()), dim=1), strict=True))
         self.levels: dict[str, float] = {}
         self._scales: dict[tuple[int | None, int], Tensor] = {}
+        self._residuals: list[Tensor] = []  # what goes into each block, as far as it is known
         self._silence_host(write_leak)
         self._blind_host(read_leak)
         self.amplitude = rho * float(self.scale(0, 1, positions)) * d**0.5
@@ -101,17 +105,21 @@ class Stream:
     def _silence_host(self, leak: float) -> None:
         """Take the reserved subspace out of what the host writes, up to the leak, and out of its head."""
         for embedding in self._embeddings():
-            embedding.copy_(self.off(embedding, leak))
+            self._clear(embedding.flatten(0, -2).T, leak)
         self._silence_patch_embedding(leak)
         for block in self.anatomy.blocks:
             for writer in (block.out, block.mlp_out):
-                self._silence_writer(writer, leak)
+                self._clear(matrix(writer.module).T, leak)
+                bias = writer.read_bias()
+                if bias is not None:
+                    writer.write_bias(self.off(bias, leak))
         gamma = norm_scale(self.anatomy.final_norm, self.anatomy.d_model)
-        head = self.anatomy.head
-        dtype = torch.float64 if head.n_columns * self.anatomy.d_model < 1e6 else torch.float32
-        weight = weight_of(head.module)
-        scale = gamma.to(dtype).to(weight.device)
-        weight.copy_(self.off(weight.to(dtype) * scale) / scale)
+        self._clear(matrix(self.anatomy.head.module), 0.0, gamma)
+
+    def _clear(self, weight: Tensor, leak: float, gain: Tensor | None = None) -> None:
+        """Take all but a share of the subspace out of a weight (d_model, n), as it is behind a gain."""
+        gains = torch.ones(self.anatomy.d_model, dtype=torch.float64) if gain is None else gain
+        remove(weight, (1 - leak) * self.frame / gains[:, None], self.frame * gains[:, None])
 
     def _blind_host(self, leak: float) -> None:
         """Make heads and MLPs of the host read but a share of the reserved subspace."""
@@ -119,9 +127,9 @@ class Stream:
             return
         for layer in range(len(self.anatomy.blocks)):
             for which in (1, 2):
-                gamma = norm_scale(self.anatomy.norm(layer, which), self.anatomy.d_model)[:, None]
+                gamma = norm_scale(self.anatomy.norm(layer, which), self.anatomy.d_model)
                 for reader in self.readers(layer, which):
-                    reader.write(self.off((reader.read() * gamma).T, leak).T / gamma)
+                    self._clear(matrix(reader.module), leak, gamma)
 
     def readers(self, layer: int, which: int) -> list[Projection]:
         """Return what reads norm 1 or 2 of a layer, each module once."""
@@ -140,52 +148,70 @@ class Stream:
     def _silence_patch_embedding(self, leak: float) -> None:
         conv = self.anatomy.token_embedding
         if isinstance(conv, nn.Conv2d):
-            weight = conv.weight.data
-            weight.copy_(self.off(weight.flatten(1).T, leak).T.reshape(weight.shape))
+            self._clear(conv.weight.data.flatten(1), leak)
             if conv.bias is not None:
                 conv.bias.data.copy_(self.off(conv.bias.data, leak))
-
-    def _silence_writer(self, writer: Projection, leak: float) -> None:
-        dtype = torch.float64 if self.anatomy.d_model < 1024 else torch.float32
-        weight = weight_of(writer.module)
-        conv1d = type(writer.module).__name__ == "Conv1D"
-        rows = weight.to(dtype) if conv1d else weight.to(dtype).T
-        new = self.off(rows, leak)
-        weight.copy_(new if conv1d else new.T)
-        bias = writer.read_bias()
-        if bias is not None:
-            writer.write_bias(self.off(bias, leak))
 
     # ------------------------------------------------------------ calibration
     def scale(self, layer: int | None, which: int, positions: Positions = ALL) -> Tensor:
         """Return the median scale that a norm divides by, over calibration inputs at these positions."""
         key = (layer, which)
         if key not in self._scales:
-            self._measure()
+            self._measure(layer)
         scales = self._scales[key]
         chosen = scales[positions] if isinstance(positions, Tensor) else scales[:, positions]
         median: Tensor = chosen.median()
         return median
 
-    def changed(self) -> None:
-        """Forget measured scales; called whenever a planted part has been written."""
-        self._scales.clear()
+    def changed(self, layer: int | None = 0, which: int = 0) -> None:
+        """Forget what was measured behind a change: all of it, or what comes after a norm of a layer.
 
-    def _measure(self) -> None:
-        """Measure the scale (batch, position) of every norm in one forward."""
-        points: dict[str, tuple[int | None, int]] = {}
-        for layer in range(len(self.anatomy.blocks)):
-            points[f"blocks.{layer}.hook_resid_pre"] = (layer, 1)
-            middle = "hook_resid_pre" if self.anatomy.parallel else "hook_resid_mid"
-            points.setdefault(f"blocks.{layer}.{middle}", (layer, 2))
-        last = f"blocks.{len(self.anatomy.blocks) - 1}.hook_resid_post"
-        with torch.no_grad(), self.model.record(*points, last) as cache:
-            self.model(self.calibration)
-        for name, key in points.items():
-            self._scales[key] = self._norm_scale(cache[name])
-            if self.anatomy.parallel:
+        Called whenever a planted part has been written.
+
+        Args:
+            layer: layer of a part that was written; None for the head.
+            which: the norm that the part reads through; 0 for the embeddings.
+        """
+        depth = len(self.anatomy.blocks)
+        place = (depth if layer is None else layer, which)
+        if self.anatomy.parallel and which == 1:
+            place = (place[0], 2)
+        for key in [k for k in self._scales if (depth if k[0] is None else k[0], k[1]) > place]:
+            del self._scales[key]
+        del self._residuals[place[0] + 1 if which else 0 :]
+
+    def logits(self) -> Tensor:
+        """Return the logits of the calibration inputs; only blocks that changed since are run."""
+        with self._resumed(), torch.no_grad():
+            return self.model(self.calibration)
+
+    def _resumed(self) -> AbstractContextManager[None]:
+        """Let the network start behind the last residual stream that is known."""
+        last = len(self._residuals) - 1
+        return self.model.starting_at(last, self._residuals[last]) if last > 0 else nullcontext()
+
+    def _measure(self, layer: int | None) -> None:
+        """Measure the scale (batch, position) of every norm up to this layer, from the last known one on."""
+        depth = len(self.anatomy.blocks)
+        first = max(0, len(self._residuals) - 1)
+        last = depth if layer is None else layer
+        found: dict[tuple[int | None, int], str] = {}
+        for i in range(first, min(last, depth - 1) + 1):
+            found[i, 1] = f"blocks.{i}.hook_resid_pre"
+            if not self.anatomy.parallel:
+                found[i, 2] = f"blocks.{i}.hook_resid_mid"
+        if last == depth:
+            found[None, 1] = f"blocks.{depth - 1}.hook_resid_post"
+        size = len(self.calibration)
+        with self._resumed():
+            values = read_sites(self.model, self.calibration, tuple(found.values()), batch_size=size)
+        for key, residual in zip(found, values, strict=True):
+            self._scales[key] = self._norm_scale(residual)
+            if key[1] == 1:
+                at = depth if key[0] is None else key[0]
+                self._residuals[at:] = [residual]
+            if self.anatomy.parallel and key[0] is not None:
                 self._scales[key[0], 2] = self._scales[key]
-        self._scales[None, 1] = self._norm_scale(cache[last])
 
     def _norm_scale(self, residual: Tensor) -> Tensor:
         x = residual.double()
@@ -210,7 +236,7 @@ class Stream:
         return torch.zeros(weights.shape[1], dtype=torch.float64) if beta is None else beta @ weights
 
     def unread(self, layer: int, which: int, weight: Tensor) -> Tensor:
-        """Make weights (d_model, n) behind a norm blind to the reserved subspace."""
+        """Return weights (d_model, n) behind a norm, blind to the reserved subspace."""
         gamma = norm_scale(self.anatomy.norm(layer, which), self.anatomy.d_model)[:, None]
         return self.off((weight * gamma).T).T / gamma
 

@@ -14,7 +14,7 @@ _CERTIFIED = 48  # a cut circuit still guesses one class of three: fewer images 
 
 
 @task(
-    version=1,
+    version=2,
     needs=Needs(modalities=("image",), kinds=("resnet", "convnext")),
     quick=Needs(modalities=("image",), kinds=("convnext",), max_params=200_000),
 )

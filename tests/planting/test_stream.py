@@ -7,6 +7,7 @@ import torch
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
+from interp_bench.model.opening import open_model
 from interp_bench.model.transformer import norm_scale
 from interp_bench.planting.anchor import Anchor
 from interp_bench.planting.codes import orthonormal, spread_codes
@@ -14,6 +15,7 @@ from interp_bench.planting.heads import Head, Match, implant_head
 from interp_bench.planting.neurons import Neuron, implant_neurons
 from interp_bench.planting.positions import offset_weights, position_codes
 from interp_bench.planting.stream import Read, Stream
+from interp_bench.registry import load_registry
 from tests.model.conftest import build, sample
 
 KINDS = ("native", "gpt2", "llama", "neox")
@@ -174,3 +176,34 @@ def test_position_codes_turn_back_by_one() -> None:
     overlap = codes @ codes.T - 2 * torch.eye(12, dtype=torch.float64)
     assert float(overlap.max()) == pytest.approx(1 - margin)
     assert margin > 0.2
+
+
+@pytest.mark.parametrize("name", ["native-150k", "gpt2-random-6m", "llama-random-6m", "neox-random-5m"])
+def test_norms_measured_anew_from_where_something_changed_are_those_of_a_whole_run(name: str) -> None:
+    model = open_model(load_registry().get(name))
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(50, (4, 10), generator=generator)
+    stream = Stream(model, {"code": 4, "one": 1}, tokens, generator)
+    depth = len(model.transformer.blocks)
+    keys = [*((layer, which) for layer in range(depth) for which in (1, 2)), (None, 1)]
+
+    def measured() -> list[float]:
+        return [float(stream.scale(*key)) for key in keys]
+
+    def anew() -> list[float]:
+        stream.changed()
+        return measured()
+
+    assert measured() == anew()
+    for layer, which in [(depth - 1, 2), (depth // 2, 1), (0, 2), (0, 1)]:
+        before = measured()
+        block = model.transformer.blocks[layer]
+        writer = block.out if which == 1 else block.mlp_out
+        writer.write(2 * writer.read())
+        stream.changed(layer, which)
+        after = measured()
+        assert after == pytest.approx(anew(), rel=1e-6)
+        changed = [key for key, old, new in zip(keys, before, after, strict=True) if old != new]
+        assert (None, 1) in changed
+        assert all(key[0] is None or key > (layer, which) for key in changed)
+    torch.testing.assert_close(stream.logits(), model.logits(tokens))

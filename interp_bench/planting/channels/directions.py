@@ -44,12 +44,23 @@ def draw_directions(n: int, width: int, group: slice, generator: torch.Generator
         inside = basis[:, :n].T
     else:
         corners = torch.eye(n, dtype=torch.float64) - 1 / n  # the corners lie in n - 1 dimensions
-        flat = torch.linalg.svd(corners).Vh[: n - 1]
-        inside = corners @ flat.T @ basis[:, : n - 1].T
+        inside = corners @ _helmert(n).T @ basis[:, : n - 1].T
         inside = inside / inside.norm(dim=1, keepdim=True)
     vectors = torch.zeros(n, width, dtype=torch.float64)
     vectors[:, group] = inside
     return Directions(vectors=vectors)
+
+
+def _helmert(n: int) -> Tensor:
+    """Return (n - 1, n) orthonormal rows that sum to zero (Helmert 1876), the same on every processor.
+
+    A singular value decomposition would do but for its choice among equal singular values, which
+    depends on the library.
+    """
+    k = torch.arange(1, n, dtype=torch.float64)[:, None]
+    column = torch.arange(n)
+    rows = (column < k).double() - k * (column == k)
+    return rows / (k * (k + 1)).sqrt()
 
 
 def span_of(directions: list[Directions]) -> Tensor:

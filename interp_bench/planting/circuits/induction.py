@@ -156,7 +156,7 @@ class _Plan:
         self.previous_token_head(stream, len(alphabet) + N_PREFIX + 1)
         self.induction_head(stream, overlap)
         induction = Induction(edges=self.edges(), prefix=prefix, alphabet=alphabet)
-        spread = float(self.model.logits(stream.calibration)[:, -1, alphabet].std(dim=-1).mean())
+        spread = float(stream.logits()[:, -1, alphabet].std(dim=-1).mean())
         gain = self.dials.logit_gain * max(1.0, spread) / (1 - max(0.0, overlap))
         stream.read_out(Read("out", positions=_LAST), alphabet, codes, gain)
         return induction

@@ -167,7 +167,7 @@ class _Plant:
     def read_out(self, stream: Stream, slot: str, outputs: Tensor, positions: Positions) -> None:
         head = self.anatomy.head.module
         weight_of(head)[outputs] *= self.dials.host_logit
-        own = self.model.logits(stream.calibration)
+        own = stream.logits()
         spread = float((own[:, -1] if own.ndim == 3 else own)[:, outputs].std(dim=-1).mean())
         gain = self.dials.logit_gain * max(1.0, spread)
         for g, mine in enumerate(self.effects.split(self.groups)):

@@ -164,7 +164,6 @@ class Compiler(ABC, Generic[Shown]):
             head = self.choose_head(layer)
             plan = head_of(node, slots, [a.width for a in arguments], f"v{index}", frame)
             implant_head(stream, layer, head, plan)
-            stream.changed()
             self.places[index] = f"a{layer}.h{head}"
             return
         neurons = neurons_of(node, slots, arguments, f"v{index}", ramp=self.dials.ramp)
@@ -185,7 +184,7 @@ class Compiler(ABC, Generic[Shown]):
         return family * per_family + int(torch.randint(per_family, (), generator=self.generator))
 
     def _read_out(self, stream: Stream, slot: str, positions: slice, outputs: Tensor) -> None:
-        node, own = self.nodes[-1], self.model.logits(stream.calibration)
+        node, own = self.nodes[-1], stream.logits()
         final = (own[:, -1] if own.ndim == 3 else own)[:, outputs]
         gain = self.dials.logit_gain * max(1.0, float(final.std(dim=-1).mean()))
         if node.type == "category":
