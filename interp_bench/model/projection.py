@@ -21,6 +21,13 @@ def matrix(module: nn.Module) -> Tensor:
     return weight if type(module).__name__ == "Conv1D" else weight.flatten(1).T
 
 
+def _as_slice(columns: Tensor) -> slice | Tensor:
+    """Return neighbouring columns as a slice, any others as they are."""
+    first, count = int(columns[0]), len(columns)
+    neighbours = int(columns[-1]) - first == count - 1 and bool((columns.diff() == 1).all())
+    return slice(first, first + count) if neighbours else columns
+
+
 @dataclass(frozen=True, slots=True)
 class Projection:
     """Output columns of a linear module.
@@ -52,8 +59,9 @@ class Projection:
         """Return ``x @ W + b`` for these columns only; differentiable in ``x``."""
         weight, bias = matrix(self.module), self._bias()
         if self.columns is not None:
-            weight = weight[:, self.columns]
-            bias = None if bias is None else bias[self.columns]
+            where = _as_slice(self.columns)  # a view instead of a copy, where that is possible
+            weight = weight[:, where]
+            bias = None if bias is None else bias[where]
         y = x @ weight
         return y if bias is None else y + bias
 

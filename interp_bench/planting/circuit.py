@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interp_bench.model.edges import patched_logits, source_outputs
+from interp_bench.model.edge_runs import EdgeRuns
 from interp_bench.model.graph import Edge
 from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate, Check
 from interp_bench.planting.circuits.base import Pairs, PlantedCircuit
+
+
+_TOGETHER = 16  # inputs that random sets are tried on in one run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +92,16 @@ class _Trial:
 
     def __init__(self, model: Model, circuit: PlantedCircuit, pairs: Pairs) -> None:
         self.model, self.circuit, self.pairs = model, circuit, pairs
-        self.replacement = source_outputs(model, pairs.corrupted)
+        self.runs = EdgeRuns(model, pairs.clean, pairs.corrupted)
+        self.clean = pairs.outcomes[:, 0].cpu()
 
-    def decided(self, cut: Tensor) -> Tensor:
-        """Return (n_pairs,), the outcomes with some edges cut; ``cut`` as in patched_logits."""
-        with torch.no_grad():
-            logits = patched_logits(self.model, self.pairs.clean, self.replacement, cut)
-        return self.circuit.decided(logits).cpu()
+    def decided(self, cut: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Return (n,), the outcomes with some edges cut; arguments as in ``EdgeRuns.logits``."""
+        return self.circuit.decided(self.runs.logits(cut, rows)).cpu()
 
-    def kept(self, cut: Tensor) -> Tensor:
-        """Return (n_pairs,) bool, whether the clean outcome stays."""
-        return self.decided(cut) == self.pairs.outcomes[:, 0].cpu()
+    def kept(self, cut: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Return (n,) bool, whether the clean outcome stays."""
+        return self.decided(cut, rows) == (self.clean if rows is None else self.clean[rows])
 
     def accuracy(self, cut: Tensor) -> float:
         return float(self.kept(cut).double().mean())
@@ -109,7 +111,7 @@ def _edge(trial: _Trial, edge: Edge, bounds: CircuitBounds) -> list[Check]:
     """Check that an edge is needed, and that replacing its value does what the behaviour says."""
     name = f"[{edge[0]}->{edge[1]}]"
     decided = trial.decided(trial.model.graph.mask([edge]))
-    lost = float((decided == trial.pairs.outcomes[:, 0].cpu()).double().mean())
+    lost = float((decided == trial.clean).double().mean())
     checks = [Check(name=f"necessity{name}", value=lost, relation="<=", bound=bounds.necessity)]
     if trial.circuit.predict is not None:
         expected = trial.circuit.predict(trial.pairs, edge).cpu()
@@ -135,15 +137,13 @@ def _inertness(
 ) -> tuple[Check, ...]:
     """Resample random sets of other edges at once, a set of its own in each row of a batch."""
     size = min(int(bounds.share * int(rest.sum())), bounds.most)
-    n_rows = len(trial.pairs)
     kept = torch.zeros(bounds.random_sets)
     jobs = torch.arange(bounds.random_sets).repeat(bounds.rows)
+    rows = torch.arange(len(jobs)) % len(trial.pairs)
     sets = [_random_set(rest, size, generator) for _ in range(bounds.random_sets)]
-    for start in range(0, len(jobs), n_rows):
-        mine = jobs[start : start + n_rows]
-        filled = torch.cat([mine, mine.new_zeros(n_rows - len(mine))])
-        stays = trial.kept(torch.stack([sets[i] for i in filled.tolist()]))
-        kept.index_add_(0, mine, stays[: len(mine)].float())
+    for mine, on in zip(jobs.split(_TOGETHER), rows.split(_TOGETHER), strict=True):
+        stays = trial.kept(torch.stack([sets[i] for i in mine.tolist()]), on)
+        kept.index_add_(0, mine, stays.float())
     shares = kept / bounds.rows
     name = f"{bounds.random_sets} random sets of {size} edges"
     mean, worst = float(shares.mean()), float(shares.min())

@@ -15,6 +15,9 @@ from interp_bench.tracks.circuits import CircuitProblem, CircuitTruth
 LARGE = 50_000_000
 """Number of parameters above which fewer inputs are shown and certified."""
 
+HUGE = 1_000_000_000
+"""Number of parameters above which random sets of the certificate are smaller."""
+
 
 def planted_circuit(
     model: Model,
@@ -39,6 +42,8 @@ def planted_circuit(
     if model.spec.params > LARGE:
         n_pairs, certified = max(4, n_pairs // 4), max(8, certified // 4)
         bounds = replace(bounds, rows=1)
+    if model.spec.params > HUGE:
+        bounds = replace(bounds, most=min(bounds.most, 200))
     # Far from the seeds that plants draw from, which are small numbers.
     generator = torch.Generator().manual_seed(seed + 2**40)
     certificate = certify_circuit(model, circuit, generator, bounds, n_pairs=certified)

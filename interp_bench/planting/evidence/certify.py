@@ -32,7 +32,7 @@ ACCURACY, SUFFICIENCY, INERTNESS, INTERCHANGE = 0.9, 0.9, 0.9, 0.9
 ABOVE_CHANCE = 0.3
 LOGIT_FALL = 0.5
 RANDOM_SETS = 50
-_LARGE = 50_000_000  # parameters from which on fewer inputs have to do
+_LARGE, _HUGE = 50_000_000, 1_000_000_000  # parameters from which on fewer inputs have to do
 
 
 def certify_evidence(
@@ -44,11 +44,11 @@ def certify_evidence(
         model: the planted model.
         evidence: what was planted.
         seed: decides the inputs; independent of the seed of the plant.
-        n_inputs: inputs of each check; 48 when None, 16 for large models.
+        n_inputs: inputs of each check; 48 when None, 16 for large models, 8 beyond a billion parameters.
         n_sites: sites at which carriers are interchanged, spread over the depth of the model.
     """
     large = model.spec.params >= _LARGE
-    n_inputs = n_inputs or (16 if large else 48)
+    n_inputs = n_inputs or (8 if model.spec.params >= _HUGE else 16 if large else 48)
     generator = torch.Generator().manual_seed(seed)
     classes = draw_classes(n_inputs, evidence.groups, generator)
     again = generator.get_state()
