@@ -13,7 +13,6 @@ from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate, Check
 from interp_bench.planting.circuits.base import Pairs, PlantedCircuit
 
-
 _TOGETHER = 16  # inputs that random sets are tried on in one run
 
 
