@@ -34,7 +34,7 @@ HOSTS = MappingProxyType(
         "llama": ("llama-random-6m", ("program", "induction")),
         "qwen2": ("qwen2-random-6m", ("program", "induction")),
         "neox": ("neox-random-5m", ("program", "induction")),
-        "vit": ("vit-slim-200k", ("visual_program", "evidence_route")),
+        "vit": ("vit-slim-200k", ("visual_program", "visual_induction")),
     }
 )
 HEADERS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from interp_bench.planting.circuits.bracket_depth import CLOSE, OPEN, bracket_de
 from interp_bench.planting.circuits.duplicate_token import duplicate_token
 from interp_bench.planting.circuits.greater_than import greater_than, spans
 from interp_bench.planting.circuits.ioi import ioi, sentences
+from interp_bench.planting.circuits.visual_induction import visual_induction
 from interp_bench.planting.programs.instructions import Program
 from interp_bench.planting.programs.interpreter import result, run
 from interp_bench.registry import load_registry
@@ -92,9 +94,30 @@ def test_every_span_has_one_start_an_idle_number_and_an_end() -> None:
         assert len(others) == len(set(others)) == 3
 
 
+@pytest.mark.parametrize(("patterns", "expected"), [([2, 0, 1, 3, 0], 1), ([3, 1, 0, 2, 3], 1)])
+def test_induction_over_patches_gives_what_followed(patterns: list[int], expected: int) -> None:
+    attributes = torch.tensor([-1, *patterns])[None, :, None]
+    program = visual_induction(n_patterns=4)
+    assert int(result(program, run(program, attributes, n_prefix=1, causal=False))) == expected
+
+
+def test_every_image_shows_all_patterns_and_one_that_was_followed_again() -> None:
+    program = visual_induction(n_patterns=4)
+    assert program.draw is not None
+    for shown in program.draw(100, torch.Generator().manual_seed(0))[..., 0].tolist():
+        assert sorted(shown[:-1]) == [0, 1, 2, 3]
+        assert shown[-1] in shown[:-2]
+
+
+CERTIFIED = [
+    *itertools.product(["duplicate_token", "bracket_depth", "ioi", "greater_than"],
+                       ["native-150k", "native-rope-1m"]),
+    ("visual_induction", "vit-slim-200k"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("model", ["native-150k", "native-rope-1m"])
-@pytest.mark.parametrize("name", ["duplicate_token", "bracket_depth", "ioi", "greater_than"])
+@pytest.mark.parametrize(("name", "model"), CERTIFIED)
 def test_they_are_certified(name: str, model: str, seed: int) -> None:
     load_file(TASKS / f"bench_{name}.py")
     planted = CATALOGUE.tasks[f"circuits/{name}"].function(open_model(load_registry().get(model)), seed)
