@@ -29,7 +29,7 @@ def universal_patch(
     decoys: int = 2,
     amplitude: float = 1.2,
 ) -> Planted[TriggerProblem, TriggerTruth]:
-    """Which patch turns every image into one of the target class."""
+    """Which patch turns every image into one of the outcome class."""
     dials = TriggerDials(
         classes=classes, universal=True, scene=Scene(decoys=decoys, amplitude=amplitude, own_grid=True)
     )
@@ -121,7 +121,7 @@ def _problem(model: Model, seed: int, trigger: PlantedTrigger, shown: Victims) -
         meant=trigger.should_turn(shown.labels),
         places=shown.places,
         outputs=trigger.evidence.outputs,
-        target=trigger.target,
+        outcome=trigger.outcome,
         shape=tuple(trigger.values.shape),
         bound=float(trigger.values.abs().max()) if image else 0.0,
         vocabulary=trigger.vocabulary(model.n_outputs),
