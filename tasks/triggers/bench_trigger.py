@@ -28,11 +28,11 @@ def universal_patch(
     n_held_out: int = 48,
     decoys: int = 2,
     amplitude: float = 1.2,
+    hidden: bool = False,
 ) -> Planted[TriggerProblem, TriggerTruth]:
     """Which patch turns every image into one of the outcome class."""
-    dials = TriggerDials(
-        classes=classes, universal=True, scene=Scene(decoys=decoys, amplitude=amplitude, own_grid=True)
-    )
+    scene = Scene(decoys=decoys, amplitude=amplitude, own_grid=True)
+    dials = TriggerDials(classes=classes, universal=True, hidden=hidden, scene=scene)
     return _planted(model, seed, dials, n_inputs, n_held_out)
 
 
@@ -46,11 +46,11 @@ def class_patch(
     n_held_out: int = 48,
     decoys: int = 2,
     amplitude: float = 1.2,
+    hidden: bool = False,
 ) -> Planted[TriggerProblem, TriggerTruth]:
     """Which patch turns images of one class into another, and no others."""
-    dials = TriggerDials(
-        classes=classes, universal=False, scene=Scene(decoys=decoys, amplitude=amplitude, own_grid=True)
-    )
+    scene = Scene(decoys=decoys, amplitude=amplitude, own_grid=True)
+    dials = TriggerDials(classes=classes, universal=False, hidden=hidden, scene=scene)
     return _planted(model, seed, dials, n_inputs, n_held_out)
 
 

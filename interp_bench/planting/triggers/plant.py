@@ -38,12 +38,15 @@ class TriggerDials:
         classes: number of classes that evidence decides between.
         parts: tokens that the trigger of an LM is made of, fewer where it has fewer key/value heads.
         universal: whether inputs of all classes turn, or only those of one.
+        hidden: whether a patch has to pass a threshold as evidence does, so that no gradient leads to it
+            from other patches (but in a ConvNeXt, where a trace always does).
         scene: what stands in the inputs.
     """
 
     classes: int = 4
     parts: int = 2
     universal: bool = True
+    hidden: bool = False
     scene: Scene
 
 
@@ -178,7 +181,7 @@ def plant_trigger(model: Model, seed: int, dials: TriggerDials) -> PlantedTrigge
         dials=EvidenceDials(
             logit_gain=_LOGIT_GAIN,
             saturated=True,
-            open_groups=() if model.modality == "lm" else (1,),
+            open_groups=() if dials.hidden or model.modality == "lm" else (1,),
         ),
         host_logit=_HOST_LOGIT,
     )
