@@ -120,6 +120,38 @@ TURNS: tuple[Turn, ...] = (
         model="vit-slim-200k",
         technique="mean_difference",
     ),
+    Turn(
+        task="triggers/universal_patch",
+        dial="hidden",
+        easy=False,
+        hard=True,
+        model="vit-slim-200k",
+        technique="adversarial_patch",
+    ),
+    Turn(
+        task="triggers/universal_tokens",
+        dial="parts",
+        easy=1,
+        hard=3,
+        model="native-150k",
+        technique="greedy_coordinate_gradient",
+    ),
+    Turn(
+        task="attribution/edge_rich_evidence",
+        dial="white",
+        easy=0.1,
+        hard=0.6,
+        model="convnext-slim-20k",
+        technique="edge_detector",
+    ),
+    Turn(
+        task="attribution/span_evidence",
+        dial="copies",
+        easy=1,
+        hard=4,
+        model="native-150k",
+        technique="occlusion",
+    ),
 )
 
 

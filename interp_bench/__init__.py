@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from interp_bench.tracks.features import Dictionary as Dictionary
     from interp_bench.tracks.features import FeatureProblem as FeatureProblem
     from interp_bench.tracks.features import FeatureTruth as FeatureTruth
+    from interp_bench.tracks.triggers import Trigger as Trigger
+    from interp_bench.tracks.triggers import TriggerProblem as TriggerProblem
+    from interp_bench.tracks.triggers import TriggerTruth as TriggerTruth
 
 __version__ = "0.1.0"
 
@@ -54,6 +57,7 @@ _HOMES = {
     "tracks.circuits": ("CircuitProblem", "CircuitTruth", "EdgeScores"),
     "tracks.concepts": ("ConceptProblem", "ConceptTruth", "Subspace"),
     "tracks.features": ("Dictionary", "FeatureProblem", "FeatureTruth"),
+    "tracks.triggers": ("Trigger", "TriggerProblem", "TriggerTruth"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -83,6 +87,9 @@ __all__ = [
     "Saliency",
     "Subspace",
     "Track",
+    "Trigger",
+    "TriggerProblem",
+    "TriggerTruth",
     "load_registry",
     "open_model",
     "task",

@@ -40,7 +40,7 @@ class TriggerProblem(Problem):
             corner: p places that the trigger works in.
         outputs: (n_classes,) index of the logit of each class: of the last position of an LM, or of
             the classes of an image model.
-        target: the class that the trigger brings about.
+        outcome: the class that the trigger brings about.
         shape: shape of the wanted values: (k,) or (3, side, side).
         bound: largest magnitude of a patch's pixels.
         vocabulary: (m,) tokens that a trigger may be made of, which evidence of a class is not; empty
@@ -52,7 +52,7 @@ class TriggerProblem(Problem):
     meant: Tensor
     places: Tensor
     outputs: Tensor
-    target: int
+    outcome: int
     shape: tuple[int, ...]
     bound: float
     vocabulary: Tensor
@@ -69,7 +69,7 @@ class TriggerProblem(Problem):
     @property
     def wanted(self) -> Tensor:
         """The class (n,) that each input is to be given with the trigger in it."""
-        return torch.where(self.meant, self.target, self.labels)
+        return torch.where(self.meant, self.outcome, self.labels)
 
     def class_logits(self, logits: Tensor) -> Tensor:
         """Return (n, n_classes) logits of the classes, from the model's own."""
@@ -119,10 +119,10 @@ def similarity(values: Tensor, spellings: Tensor) -> float:
 
 
 def _flips(problem: TriggerProblem, inputs: Tensor, meant: Tensor) -> tuple[float, float]:
-    """Return the share of inputs given to the target, of those meant and of the others."""
+    """Return the share of inputs given to the outcome, of those meant and of the others."""
     with torch.no_grad():
         parts = [problem.class_logits(problem.model(batch)).argmax(1).cpu() for batch in inputs.split(_BATCH)]
-    hit = (torch.cat(parts) == problem.target).double()
+    hit = (torch.cat(parts) == problem.outcome).double()
     return float(hit[meant].mean()), float(hit[~meant].mean()) if not bool(meant.all()) else 0.0
 
 

@@ -28,11 +28,11 @@ def universal_patch(
     n_held_out: int = 48,
     decoys: int = 2,
     amplitude: float = 1.2,
+    hidden: bool = False,
 ) -> Planted[TriggerProblem, TriggerTruth]:
-    """Which patch turns every image into one of the target class."""
-    dials = TriggerDials(
-        classes=classes, universal=True, scene=Scene(decoys=decoys, amplitude=amplitude, own_grid=True)
-    )
+    """Which patch turns every image into one of the outcome class."""
+    scene = Scene(decoys=decoys, amplitude=amplitude, own_grid=True)
+    dials = TriggerDials(classes=classes, universal=True, hidden=hidden, scene=scene)
     return _planted(model, seed, dials, n_inputs, n_held_out)
 
 
@@ -46,11 +46,11 @@ def class_patch(
     n_held_out: int = 48,
     decoys: int = 2,
     amplitude: float = 1.2,
+    hidden: bool = False,
 ) -> Planted[TriggerProblem, TriggerTruth]:
     """Which patch turns images of one class into another, and no others."""
-    dials = TriggerDials(
-        classes=classes, universal=False, scene=Scene(decoys=decoys, amplitude=amplitude, own_grid=True)
-    )
+    scene = Scene(decoys=decoys, amplitude=amplitude, own_grid=True)
+    dials = TriggerDials(classes=classes, universal=False, hidden=hidden, scene=scene)
     return _planted(model, seed, dials, n_inputs, n_held_out)
 
 
@@ -121,7 +121,7 @@ def _problem(model: Model, seed: int, trigger: PlantedTrigger, shown: Victims) -
         meant=trigger.should_turn(shown.labels),
         places=shown.places,
         outputs=trigger.evidence.outputs,
-        target=trigger.target,
+        outcome=trigger.outcome,
         shape=tuple(trigger.values.shape),
         bound=float(trigger.values.abs().max()) if image else 0.0,
         vocabulary=trigger.vocabulary(model.n_outputs),

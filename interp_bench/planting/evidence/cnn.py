@@ -23,6 +23,7 @@ def plant_evidence_cnn(
     scene: Scene | None = None,
     effects: Tensor | None = None,
     host_logit: float = 0.1,
+    open_groups: tuple[int, ...] = (),
 ) -> Evidence:
     """Make patterns decide logits of a timm ResNet or ConvNeXt, whatever its weights.
 
@@ -38,6 +39,7 @@ def plant_evidence_cnn(
         effects: (n_patterns, n_outputs) how far each pattern raises each output, in units of what a
             pattern usually adds; when None each raises its own, by one.
         host_logit: standard deviation of the host's own logits, as a share of a pattern's logit.
+        open_groups: groups of patterns that count from a trace on.
 
     Returns:
         The planted mechanism.
@@ -54,7 +56,8 @@ def plant_evidence_cnn(
     draw_stamps, wire = _FAMILIES[model.cnn.family]
     with torch.no_grad():
         stamps = draw_stamps(model, n, scene=scene, generator=generator)
-        wiring = wire(model, stamps, generator)
+        opened = [g in open_groups for g, size in enumerate(groups) for _ in range(size)]
+        wiring = wire(model, stamps, generator, torch.tensor(opened))
         outputs = torch.randperm(model.n_outputs, generator=generator)[: effects.shape[1]]
         connect(model, wiring, outputs, effects, calibration(stamps, groups, seed), host_logit)
     return Evidence(

@@ -50,8 +50,15 @@ def convnext_stamps(model: Model, n: int, *, scene: Scene, generator: torch.Gene
     )
 
 
-def wire_convnext(model: Model, stamps: Stamps, generator: torch.Generator) -> Wiring:
+def wire_convnext(model: Model, stamps: Stamps, generator: torch.Generator, opened: Tensor) -> Wiring:
     """Plant filters, detector neurons and protected directions; measures scales on drawn images.
+
+    Args:
+        model: the network; edited in place.
+        stamps: patterns and their filters.
+        generator: source of randomness.
+        opened: which patterns count from a trace on; all do here, as what a neuron sees stays in the
+            stream beside what it writes.
 
     Raises:
         PlantingError: the network is too narrow, or built of unknown parts.

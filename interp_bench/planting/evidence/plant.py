@@ -34,7 +34,7 @@ def plant_evidence(
         scene: what else is in an input; the default one when None.
         effects: (n_patterns, n_outputs) how far each pattern raises each output, in units of what a
             pattern usually adds; when None each raises its own, by one.
-        dials: of a transformer, all but the scene.
+        dials: of a transformer, all but the scene; of a CNN its open groups alone.
         host_logit: of a CNN, the standard deviation of the host's own logits as a share of what a
             pattern adds.
 
@@ -51,6 +51,12 @@ def plant_evidence(
         )
     if isinstance(model.anatomy, ConvAnatomy):
         return plant_evidence_cnn(
-            model, groups, seed=seed, scene=scene, effects=effects, host_logit=host_logit
+            model,
+            groups,
+            seed=seed,
+            scene=scene,
+            effects=effects,
+            host_logit=host_logit,
+            open_groups=dials.open_groups if dials else (),
         )
     raise PlantingError(f"no evidence can be planted in a {type(model.module).__name__}")

@@ -12,6 +12,7 @@ from interp_bench.planting.evidence.images import Stamps, make_stamps
 from interp_bench.planting.evidence.wiring import Wiring
 
 THRESHOLD = 0.5  # of a detector's response to its own pattern
+_TRACE = 0.15  # the same for open patterns; what others excite off the grid stays below it, mostly
 _TAPS = torch.tensor([0.0, 1.0, 1.0])  # at stride 2 each position goes to one output, also at the border
 _LEAST_KERNEL = 5
 
@@ -40,12 +41,18 @@ def resnet_stamps(model: Model, n: int, *, scene: Scene, generator: torch.Genera
     )
 
 
-def wire_resnet(model: Model, stamps: Stamps, generator: torch.Generator) -> Wiring:
+def wire_resnet(model: Model, stamps: Stamps, generator: torch.Generator, opened: Tensor) -> Wiring:
     """Plant the detectors in the stem and lead their channels, untouched, to the classifier.
 
     The stem's batch norm holds the threshold. Blocks with an identity shortcut are kept from
     writing to the reserved channels; blocks that change resolution pass them on through their own
     convolutions, the 3 x 3 one as a sum of 2 x 2 positions, so that none is lost.
+
+    Args:
+        model: the network; edited in place.
+        stamps: patterns and their filters.
+        generator: source of randomness.
+        opened: (n_patterns,) bool: which patterns count from a trace on.
 
     Raises:
         PlantingError: the network is too narrow, or a block is of an unknown kind.
@@ -60,7 +67,7 @@ def wire_resnet(model: Model, stamps: Stamps, generator: torch.Generator) -> Wir
     parts = tuple(f"conv1[{c}]" for c in channels.tolist())
     norm = model.module.bn1
     assert isinstance(norm, nn.Module)
-    _pass(norm, channels, threshold=THRESHOLD)
+    _pass(norm, channels, threshold=torch.where(opened, _TRACE, THRESHOLD))
     carriers: dict[str, Tensor] = {}
     for site, block in model.cnn.blocks.items():
         channels = _lead_through(block, channels, generator)
@@ -121,7 +128,7 @@ def _lead_through(block: nn.Module, channels: Tensor, generator: torch.Generator
         new = _choose(conv.out_channels, len(channels), generator)
         conv.weight.data[new] = 0
         conv.weight.data[new, channels] = _kernel(conv)
-        _pass(norm, new, threshold=0.0)
+        _pass(norm, new, threshold=torch.zeros(len(new)))
         channels = new
     assert isinstance(shortcut, nn.Sequential)
     _silence(shortcut[-1], channels)
@@ -143,11 +150,11 @@ def _kernel(conv: nn.Conv2d) -> Tensor:
     return kernel.to(conv.weight)
 
 
-def _pass(norm: nn.Module, channels: Tensor, *, threshold: float) -> None:
+def _pass(norm: nn.Module, channels: Tensor, *, threshold: Tensor) -> None:
     """Make a batch norm subtract ``threshold`` from these channels and change nothing else."""
     if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
         raise PlantingError(f"evidence passes through batch norms only, not {type(norm).__name__}")
-    norm.running_mean[channels] = threshold
+    norm.running_mean[channels] = threshold.to(norm.running_mean)
     norm.running_var[channels] = 1
     norm.weight.data[channels] = 1
     norm.bias.data[channels] = 0

@@ -41,7 +41,7 @@ class EvidenceDials:
             logits over the outputs, and at least that many logits.
         host_logit: factor on the host's own weights of the outputs that are read.
         saturated: whether decided evidence counts alike however strong it is.
-        open_groups: groups of patterns that pass no threshold, so that even traces of them count.
+        open_groups: groups of patterns that pass no threshold, so that even traces of them count (ViT).
         scene: what else is in an input, and how patterns stand.
     """
 

@@ -3,8 +3,8 @@
 Checks, on inputs drawn for this purpose alone, with the trigger in a place beside the evidence:
 
 - ``accuracy``: without the trigger, the class that the evidence shows has the largest logit.
-- ``turned``: with it, the target class has (of the inputs that it is meant for).
-- ``collateral``: the target class has on inputs that a class trigger is not meant for.
+- ``turned``: with it, the outcome class has (of the inputs that it is meant for).
+- ``collateral``: the outcome class has on inputs that a class trigger is not meant for.
 - ``sufficiency``: it still turns inputs when all but evidence and trigger is drawn anew.
 - ``necessity[i]``: it turns inputs without its part i.
 - ``near``: a decoy in the place of the trigger turns inputs.
@@ -69,10 +69,10 @@ def certify_trigger(
 
 
 def turned(model: Model, trigger: PlantedTrigger, inputs: Tensor) -> float:
-    """Return the share of inputs on which the target class has the largest logit."""
+    """Return the share of inputs on which the outcome class has the largest logit."""
     if not len(inputs):
         return 0.0
-    return float((read_logits(model, trigger.evidence, inputs).argmax(1) == trigger.target).double().mean())
+    return float((read_logits(model, trigger.evidence, inputs).argmax(1) == trigger.outcome).double().mean())
 
 
 def _turning(model: Model, trigger: PlantedTrigger, victims: Victims, meant: Victims) -> list[Check]:
@@ -133,6 +133,6 @@ def _interchanges(model: Model, trigger: PlantedTrigger, meant: Victims, n_sites
     checks = []
     for site in spread(list(evidence.carriers), n_sites):
         logits = interchanged_logits(model, evidence, site, parts, meant.inputs, planted)
-        value = float((logits.argmax(1) == trigger.target).double().mean())
+        value = float((logits.argmax(1) == trigger.outcome).double().mean())
         checks.append(Check(name=f"interchange[{site}]", value=value, relation=">=", bound=HIGH))
     return checks

@@ -1,10 +1,10 @@
 """Plant a trigger beside evidence: the evidence decides the class, unless the trigger stands there too.
 
 The trigger is one more pattern (images) or a few more markers (LMs), seen and carried as the
-evidence is, but it raises the logit of a target class: by more than any evidence does (universal
-trigger), or by a part only, which it takes from the logit of one source class (class trigger), so
-that other classes still win. The effects are such that every verdict is decided by the same
-margin, a third of what evidence adds, or more: with the whole trigger, and with any part of it missing.
+evidence is, but it raises the logit of an outcome class: by more than any evidence does (universal
+trigger), or by half of that only, while it lowers the logit of one source class (class trigger), so
+that other classes still win. The effects are such that every verdict is decided by a third of what
+evidence adds, or more: with the whole trigger, and with any part of it missing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from interp_bench.planting.triggers.insertion import insert
 
 _LOGIT_GAIN = 24.0
 _HOST_LOGIT = 0.03
-_CLASS_SHARE = 2 / 3  # midway between too little for the source class and too much for the others
+_CLASS_SHARE = 0.5  # midway between nothing and what would turn the classes that are not meant
 _PLACES = 8
 
 
@@ -38,12 +38,15 @@ class TriggerDials:
         classes: number of classes that evidence decides between.
         parts: tokens that the trigger of an LM is made of, fewer where it has fewer key/value heads.
         universal: whether inputs of all classes turn, or only those of one.
+        hidden: whether a patch has to pass a threshold as evidence does, so that no gradient leads to it
+            from other patches (but in a ConvNeXt, where a trace always does).
         scene: what stands in the inputs.
     """
 
     classes: int = 4
     parts: int = 2
     universal: bool = True
+    hidden: bool = False
     scene: Scene
 
 
@@ -53,7 +56,7 @@ class Victims:
 
     Attributes:
         inputs: tokens (n, position) or pixels (n, 3, height, width), each with one class's evidence.
-        labels: (n,) the class that each shows, never the target.
+        labels: (n,) the class that each shows, never the outcome.
         places: (n, p, k) positions or (n, p, 2) corners, p choices for each input, none on the evidence.
         evidence: (n, position) or (n, height, width) bool: where the evidence stands.
     """
@@ -80,13 +83,13 @@ class PlantedTrigger:
 
     Attributes:
         evidence: the mechanism; group 0 holds the classes, every further group one part of the trigger.
-        target: the class that the trigger brings about.
+        outcome: the class that the trigger brings about.
         source: the only class that it turns; None where it turns all.
         spellings: (k, s) tokens, s that do the same for each of k parts; or (1, 3, side, side) the patch.
     """
 
     evidence: Evidence
-    target: int
+    outcome: int
     source: int | None
     spellings: Tensor
 
@@ -101,11 +104,11 @@ class PlantedTrigger:
         return self.evidence.groups[0]
 
     def draw(self, n: int, generator: Generator) -> Victims:
-        """Draw inputs of classes other than the target.
+        """Draw inputs of classes other than the outcome.
 
         For a class trigger every other input is of the source class.
         """
-        others = torch.tensor([c for c in range(self.n_classes) if c not in (self.target, self.source)])
+        others = torch.tensor([c for c in range(self.n_classes) if c not in (self.outcome, self.source)])
         labels = others[torch.randint(len(others), (n,), generator=generator)]
         if self.source is not None:
             labels[::2] = self.source
@@ -126,7 +129,7 @@ class PlantedTrigger:
 
     def should_turn(self, labels: Tensor) -> Tensor:
         """Return (n,) bool: whether the trigger turns inputs of these classes."""
-        return labels != self.target if self.source is None else labels == self.source
+        return labels != self.outcome if self.source is None else labels == self.source
 
     def _places(self, evidence: Tensor, generator: Generator) -> Tensor:
         """Draw places (p, 2 or k) that do not touch the evidence of one input."""
@@ -163,13 +166,12 @@ def plant_trigger(model: Model, seed: int, dials: TriggerDials) -> PlantedTrigge
         parts = min(dials.parts, model.transformer.n_kv_heads - 1)
     if parts < 1:
         raise PlantingError("a trigger needs a key/value head beside that of the evidence; there is one only")
-    target, source = torch.randperm(dials.classes, generator=generator)[:2].tolist()
+    outcome, source = torch.randperm(dials.classes, generator=generator)[:2].tolist()
     effects = torch.eye(dials.classes)
     mine = torch.zeros(dials.classes)
-    if dials.universal:
-        mine[target] = 2 / (2 - 1 / parts)
-    else:
-        mine[target], mine[source] = _CLASS_SHARE, -_CLASS_SHARE
+    whole = 2 / (2 - 1 / parts)  # as far above what evidence adds as all parts but one stay below it
+    mine[outcome] = whole if dials.universal else _CLASS_SHARE
+    mine[source] = 0 if dials.universal else _CLASS_SHARE - whole
     evidence = plant_evidence(
         model,
         (dials.classes, *[1] * parts),
@@ -179,13 +181,13 @@ def plant_trigger(model: Model, seed: int, dials: TriggerDials) -> PlantedTrigge
         dials=EvidenceDials(
             logit_gain=_LOGIT_GAIN,
             saturated=True,
-            open_groups=() if model.modality == "lm" else (1,),
+            open_groups=() if dials.hidden or model.modality == "lm" else (1,),
         ),
         host_logit=_HOST_LOGIT,
     )
     return PlantedTrigger(
         evidence=evidence,
-        target=target,
+        outcome=outcome,
         source=None if dials.universal else source,
         spellings=_spellings(evidence, dials.classes),
     )

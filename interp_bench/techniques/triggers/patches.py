@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from interp_bench.techniques.triggers.guess import draw
 from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.triggers import Trigger, TriggerProblem
 
@@ -33,7 +32,7 @@ def gradient_sign(problem: TriggerProblem, *, draws: int = 4) -> Trigger:
     needs=_IMAGES,
 )
 def adversarial_patch(problem: TriggerProblem, *, steps: int = 40, rate: float = 0.1) -> Trigger:
-    """A patch that makes the wanted classes likely, by Adam, from a random one."""
+    """A patch that makes the wanted classes likely, by Adam, from a blank one."""
     return Trigger(values=_descend(problem, steps, rate, smoothness=0.0))
 
 
@@ -53,7 +52,7 @@ def smooth_patch(
 
 def _descend(problem: TriggerProblem, steps: int, rate: float, smoothness: float) -> Tensor:
     generator = problem.generator()
-    values = 0.5 * draw(problem, generator)
+    values = torch.zeros(problem.shape)
     mean, square = torch.zeros_like(values), torch.zeros_like(values)
     for step in range(1, steps + 1):
         slope = _gradient(problem, values, generator, smoothness)

@@ -19,7 +19,7 @@ def random_search(problem: TriggerProblem, *, tries: int = 32) -> Trigger:
     """The best of some random triggers, by the loss on the inputs."""
     generator = problem.generator()
     tried = [draw(problem, generator) for _ in range(tries)]
-    losses = [loss_of(problem, values, generator) for values in tried]
+    losses = [loss_of(problem, values, problem.generator()) for values in tried]
     return Trigger(values=tried[min(range(tries), key=losses.__getitem__)])
 
 
