@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from interp_bench.errors import ContractError
+from interp_bench.errors import ContractError, Inapplicable
 from interp_bench.planting.triggers.insertion import insert, pick_places
-from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape
+from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape, unchanged
 from interp_bench.tracks.catalogue import CATALOGUE
 
 _BATCH = 32
@@ -155,6 +155,21 @@ def _true_answer(problem: TriggerProblem, truth: TriggerTruth) -> Trigger:
     return Trigger(values=truth.spellings[0] if truth.spellings.ndim == 4 else truth.spellings[:, 0])
 
 
+def shuffled(problem: TriggerProblem, generator: torch.Generator) -> TriggerProblem:
+    """Return the problem asking for another class, which no trigger brings about.
+
+    Raises:
+        Inapplicable: there is no further class.
+    """
+    universal = torch.equal(problem.meant, problem.labels != problem.target)
+    turned = () if universal else problem.labels[problem.meant].tolist()
+    others = [c for c in range(len(problem.outputs)) if c != problem.target and c not in turned]
+    if not others:
+        raise Inapplicable("there is no class that the trigger neither turns nor brings about")
+    target = others[int(torch.randint(len(others), (), generator=generator))]
+    return replace(problem, target=target, meant=problem.labels != target if universal else problem.meant)
+
+
 TRACK: Track[TriggerProblem, TriggerTruth, Trigger] = Track(
     name="triggers",
     question="Which hidden input flips the model?",
@@ -184,5 +199,6 @@ TRACK: Track[TriggerProblem, TriggerTruth, Trigger] = Track(
     check=_check,
     grade=_grade,
     true_answer=_true_answer,
+    controls={"unplanted": unchanged, "rerandomised": unchanged, "shuffled": shuffled},
 )
 CATALOGUE.add_track(TRACK)
