@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from interp_bench.harness.checksums import weights
+
+_NUMBER = re.compile(r"\d+")
 
 
 def copied(module: nn.Module) -> dict[str, Tensor]:
@@ -38,55 +41,62 @@ def put(saved: Mapping[str, Tensor], module: nn.Module) -> None:
 
 
 @contextmanager
-def shown(
-    module: nn.Module, *, pristine: Mapping[str, Tensor] | None, generator: Generator
-) -> Iterator[None]:
+def shown(module: nn.Module, change: Callable[[], None]) -> Iterator[None]:
     """Give a network other weights while the block runs, and its own back after it, whatever happens.
 
     Args:
         module: the planted network.
-        pristine: the weights to show; None for its own, permuted.
-        generator: source of the permutations.
+        change: gives it the others, in place.
     """
     own = copied(module)
     try:
-        if pristine is None:
-            permute(module, generator)
-        else:
-            put(pristine, module)
+        change()
         yield
     finally:
         put(own, module)
 
 
-def permute(module: nn.Module, generator: Generator) -> None:
-    """Permute the elements of every parameter, biases and gains of norms among them (Adebayo et al. 2018).
+def permute(module: nn.Module, pristine: Mapping[str, Tensor], generator: Generator) -> None:
+    """Permute the elements of all parameters, biases and gains of norms among them (Adebayo et al. 2018).
 
-    Values keep their distribution within each tensor, so that the network keeps its scale. Vectors of
-    one module go together: the gain, bias, running mean and running variance of a batch norm belong
-    to the same channel. Other buffers (masks, tables of positions) are no weights, and stay.
+    Tensors of one role, which are those of equal shape whose names differ in numbers only, are
+    permuted together: within each of them, its norm would still tell in which layers the plant is.
+    Where a role occurs once it gets its elements from before planting, for the same reason. Vectors of
+    one module go together, so that gain, bias, running mean and running variance of a batch norm still
+    belong to the same channel. Other buffers (masks, tables of positions) are no weights, and stay.
 
     Args:
-        module: the network, changed in place.
+        module: the planted network, changed in place.
+        pristine: its weights from before planting.
         generator: source of randomness, on the CPU.
     """
-    done: set[int] = set()
-    with torch.no_grad():
-        for part in module.modules():
-            tensors: list[Tensor] = [*part.parameters(recurse=False)]
-            if isinstance(part, _BatchNorm):
-                tensors += [b for b in part.buffers(recurse=False) if b.ndim == 1]
-            orders: dict[torch.Size, Tensor] = {}
-            for tensor in tensors:
-                if id(tensor) in done:
-                    continue
-                done.add(id(tensor))
-                if tensor.shape not in orders:
-                    orders[tensor.shape] = torch.randperm(tensor.numel(), generator=generator)
-                order = orders[tensor.shape].to(tensor.device)
-                if tensor.ndim > 1:
-                    del orders[tensor.shape]
-                tensor.copy_(tensor.reshape(-1)[order].reshape(tensor.shape))
+    roles: dict[tuple[str, str, torch.Size], list[tuple[str, Tensor]]] = {}
+    for name, tensor in _trained(module):
+        stem, _, leaf = _NUMBER.sub("#", name).rpartition(".")
+        roles.setdefault((stem, leaf, tensor.shape), []).append((name, tensor))
+    orders: dict[tuple[str, int], Tensor] = {}
+    for (stem, _, shape), group in roles.items():
+        values = [tensor if len(group) > 1 else pristine[name].to(tensor) for name, tensor in group]
+        flat = torch.cat([value.detach().reshape(-1) for value in values])
+        order = orders.get((stem, len(flat))) if len(shape) == 1 else None
+        if order is None:
+            order = torch.randperm(len(flat), generator=generator)
+        if len(shape) == 1:
+            orders[stem, len(flat)] = order
+        parts = flat[order.to(flat.device)].split(shape.numel())
+        with torch.no_grad():
+            for (_, tensor), part in zip(group, parts, strict=True):
+                tensor.copy_(part.reshape(shape))
+
+
+def _trained(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield every parameter, and the running means and variances of batch norms; tied ones once."""
+    yield from module.named_parameters()
+    for name, part in module.named_modules():
+        if isinstance(part, _BatchNorm):
+            for leaf, buffer in part.named_buffers(recurse=False):
+                if buffer.ndim == 1:
+                    yield f"{name}.{leaf}" if name else leaf, buffer
 
 
 def outlasting(answer: object) -> object:

@@ -242,9 +242,16 @@ class _OpenModel:
             raise Inapplicable("the model is too large to keep its planted weights beside others")
         if not controls.fits(self._saved, self.model.module):
             raise Inapplicable("planting rebuilt the network, so that its weights from before do not fit")
+        module, pristine = self.model.module, self._saved
         generator = torch.Generator().manual_seed(seed_for(cell, f"{cell.control} weights", 0))
-        pristine = self._saved if cell.control == "unplanted" else None
-        with controls.shown(self.model.module, pristine=pristine, generator=generator):
+
+        def change() -> None:
+            if cell.control == "unplanted":
+                controls.put(pristine, module)
+            else:
+                controls.permute(module, pristine, generator)
+
+        with controls.shown(module, change):
             yield
 
 

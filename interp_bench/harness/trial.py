@@ -22,8 +22,8 @@ STATUSES: tuple[Status, ...] = (
 )
 
 CONTROLS: tuple[Control, ...] = ("unplanted", "rerandomised", "shuffled")
-"""Questions without an answer: the host before planting, the planted network with its weights permuted,
-and the planted network asked with labels that are not its own. In the order of every table."""
+"""Questions without an answer: the host before planting, the planted network with its weights permuted
+within and across layers, and the planted network asked for something else. In the order of every table."""
 
 Scores = dict[str, FiniteFloat]
 NonNegative = Annotated[float, Field(ge=0)]

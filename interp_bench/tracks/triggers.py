@@ -156,18 +156,29 @@ def _true_answer(problem: TriggerProblem, truth: TriggerTruth) -> Trigger:
 
 
 def shuffled(problem: TriggerProblem, generator: torch.Generator) -> TriggerProblem:
-    """Return the problem asking for another class, which no trigger brings about.
+    """Return the problem asking for another class, and where one class is turned, of another class.
+
+    The planted trigger silences the class that it turns, and so helps whichever class is wanted in
+    its place; it does nothing for inputs of other classes.
 
     Raises:
-        Inapplicable: there is no further class.
+        Inapplicable: there are too few classes.
     """
+    classes = range(len(problem.outputs))
     universal = torch.equal(problem.meant, problem.labels != problem.target)
-    turned = () if universal else problem.labels[problem.meant].tolist()
-    others = [c for c in range(len(problem.outputs)) if c != problem.target and c not in turned]
-    if not others:
+    turned = [] if universal else problem.labels[problem.meant].unique().tolist()
+    target = _pick([c for c in classes if c not in (problem.target, *turned)], generator)
+    if universal:
+        return replace(problem, target=target, meant=problem.labels != target)
+    shown = set(problem.labels.tolist())
+    source = _pick([c for c in classes if c in shown and c not in (target, *turned)], generator)
+    return replace(problem, target=target, meant=problem.labels == source)
+
+
+def _pick(classes: list[int], generator: torch.Generator) -> int:
+    if not classes:
         raise Inapplicable("there is no class that the trigger neither turns nor brings about")
-    target = others[int(torch.randint(len(others), (), generator=generator))]
-    return replace(problem, target=target, meant=problem.labels != target if universal else problem.meant)
+    return classes[int(torch.randint(len(classes), (), generator=generator))]
 
 
 TRACK: Track[TriggerProblem, TriggerTruth, Trigger] = Track(
