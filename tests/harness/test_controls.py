@@ -47,6 +47,15 @@ def test_who_reads_the_planted_weights_finds_nothing_without_them(bench: Bench) 
     assert bench.models.opened == ["small"]
 
 
+def test_an_answer_that_is_a_view_of_the_weights_does_not_turn_into_the_plant(bench: Bench) -> None:
+    def viewing(problem: Any) -> Any:
+        return bench.fakes.Guess(numbers=problem.model.module[0].weight.detach().diagonal())
+
+    skills = _skills(bench, bench.technique(viewing))
+    assert skills[""] == 1.0
+    assert skills["unplanted"] < 0.1
+
+
 def test_who_does_not_look_has_the_same_skill(bench: Bench) -> None:
     skills = _skills(bench, "half")
     assert len(set(skills.values())) == 1
