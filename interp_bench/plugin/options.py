@@ -69,8 +69,8 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="Negative control: unplanted, rerandomised, shuffled, all or none (repeatable; by default all, "
-        "on one task a track and the smallest models, unless a task or a model is named).",
+        help="Negative control: unplanted, rerandomised, shuffled, all or none (repeatable; by default those "
+        "of one task a track on the smallest models, unless a task or a model is named).",
     )
     _single(group, "--bench-device", "DEVICE", "cpu (default), cuda, cuda:1 or mps.")
     _single(group, "--bench-store", "PATH", "Store of trials (default: .interp-bench/store.sqlite3).")

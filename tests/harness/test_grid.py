@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from interp_bench.errors import RegistrationError
-from interp_bench.harness.grid import FEW_PARAMS, Grid
+from interp_bench.harness.grid import Grid
 from interp_bench.harness.trial import CONTROLS
 from interp_bench.tracks.catalogue import CATALOGUE, Needs
 
@@ -121,11 +121,19 @@ def test_few_controls_keep_to_small_models_one_task_and_the_first_seed(fakes: Mo
         dataclasses.replace(numbers, name="c"),
         dataclasses.replace(numbers, name="b"),
     ]
-    big = fakes.FakeSpec(id="big", params=FEW_PARAMS + 1)
-    limit = fakes.FakeSpec(id="limit", params=FEW_PARAMS)
+    sizes = {"big": 250_001, "limit": 250_000, "middle": 100_001, "little": 100_000}
+    specs = [fakes.FakeSpec(id=name, params=params) for name, params in sizes.items()]
     grid = dataclasses.replace(
-        full, tasks=tasks, specs=[big, limit], seeds=(4, 2), controls=CONTROLS, few_controls=True
+        full, tasks=tasks, specs=specs, seeds=(4, 2), controls=CONTROLS, few_controls=True
     )
     asked = {(cell.spec.id, cell.task.name, cell.seed) for cell in grid.cells if cell.control}
-    assert asked == {("limit", "b", 4)}
-    assert {cell.control for cell in grid.cells} == {"", *CONTROLS}
+    assert asked == {(name, "b", 4) for name in ("limit", "middle", "little")}
+    found = {name: {cell.control for cell in grid.cells if cell.spec.id == name} for name in sizes}
+    assert found == {
+        "big": {""},
+        "limit": {"", "unplanted", "shuffled"},
+        "middle": {"", "unplanted", "shuffled"},
+        "little": {"", *CONTROLS},
+    }
+    alone = dataclasses.replace(grid, controls=("rerandomised",))
+    assert {cell.spec.id for cell in alone.cells if cell.control} == {"little"}
