@@ -12,7 +12,7 @@ from interp_bench.errors import ContractError, UnavailableError, near_name
 from interp_bench.harness.grid import Grid
 from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate, Check
-from interp_bench.tracks.base import Metric, Planted, Problem, Track, require_shape
+from interp_bench.tracks.base import Blinder, Metric, Planted, Problem, Track, require_shape
 from interp_bench.tracks.catalogue import CATALOGUE, Needs, task, technique
 
 
@@ -61,6 +61,9 @@ def _grade(problem: GuessProblem, truth: GuessTruth, answer: Guess) -> Mapping[s
     return {"closeness": 1 - error, "error": error}
 
 
+BLINDERS: dict[str, Blinder[GuessProblem]] = {}
+"""Controls of the track; a test that wants some calls ``offer_controls``."""
+
 TRACK = Track(
     name="guessing",
     question="Which numbers?",
@@ -74,8 +77,14 @@ TRACK = Track(
     check=_check,
     grade=_grade,
     true_answer=lambda problem, truth: Guess(numbers=truth.numbers),
+    controls=BLINDERS,
 )
 CATALOGUE.add_track(TRACK)
+
+
+def offer_controls(*names: str) -> None:
+    """Let the track offer controls whose question is the planted one."""
+    BLINDERS.update(dict.fromkeys(names, lambda problem, generator: problem))
 
 
 @technique(cites="nobody", floor=True)

@@ -54,21 +54,27 @@ class Cell:
 def cells_of(trials: Iterable[Trial]) -> tuple[Cell, ...]:
     """Group trials into cells, sorted by track, task, model size, role and technique.
 
-    Where two trials answer the same question, the one that started later counts.
+    Where two trials answer the same question, the one that started later counts. Negative controls are
+    no part of any cell; see ``analysis.controls``.
     """
     grouped: dict[tuple[str, str, str], list[Trial]] = {}
-    for trial in newest(trials):
+    for trial in without_controls(newest(trials)):
         grouped.setdefault((trial.technique_id, trial.task_id, trial.model), []).append(trial)
     cells = [_cell(group) for group in grouped.values()]
     return tuple(sorted(cells, key=_order))
 
 
 def newest(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    """Keep one trial for each technique, task, model and seed: the one that started last."""
-    kept: dict[tuple[str, str, str, int], Trial] = {}
+    """Keep one trial for each technique, task, model, seed and control: the one that started last."""
+    kept: dict[tuple[str, str, str, int, str], Trial] = {}
     for trial in sorted(trials, key=lambda t: (t.provenance.started_at, t.run_id, t.key)):
         kept[trial.cell] = trial
     return tuple(kept[cell] for cell in sorted(kept))
+
+
+def without_controls(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """Return the trials on planted problems."""
+    return tuple(trial for trial in trials if not trial.control)
 
 
 def rank_value(trial: Trial) -> float | None:

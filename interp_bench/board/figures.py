@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from interp_bench.analysis.cells import Cell
+from interp_bench.analysis.controls import FalseDiscovery
 from interp_bench.analysis.reach import Reach
 from interp_bench.analysis.standings import Cost
 from interp_bench.analysis.stats import Interval
-from interp_bench.harness.trial import Status
+from interp_bench.harness.trial import Control, Status
 
 NOTHING = "-"
 
@@ -36,6 +37,28 @@ def interval_text(interval: Interval | None) -> str:
 def skill_text(skill: float) -> str:
     """Return two decimals, and never ``-0.00``."""
     return f"{skill:.2f}" if round(skill, 2) else "0.00"
+
+
+def discovery_rows(
+    rows: Iterable[FalseDiscovery], controls: Iterable[Control], verdict: str
+) -> list[list[str]]:
+    """Return the cells of a table of false discovery: technique, planted, each control, verdict.
+
+    Args:
+        rows: one a technique.
+        controls: the columns.
+        verdict: what is said of a technique that finds what is not there.
+    """
+    controls = tuple(controls)
+    return [
+        [
+            row.technique,
+            NOTHING if row.planted is None else skill_text(row.planted),
+            *(interval_text(row.skills.get(control)) for control in controls),
+            verdict if row.found else ("" if row.decidable else "? (needs two trials)"),
+        ]
+        for row in rows
+    ]
 
 
 def seconds_text(seconds: float) -> str:

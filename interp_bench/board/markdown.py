@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from interp_bench.analysis.calibration import calibrate
-from interp_bench.analysis.cells import ROLES, cells_of, newest, statuses_of
+from interp_bench.analysis.cells import ROLES, cells_of, newest, statuses_of, without_controls
 from interp_bench.analysis.certificates import checks_of, plantings_of
+from interp_bench.analysis.controls import false_discoveries_of
 from interp_bench.analysis.outcomes import outcomes_of
 from interp_bench.analysis.reach import WORKS
 from interp_bench.analysis.standings import Standing, standings_of
@@ -15,6 +16,7 @@ from interp_bench.board.pipes import table
 from interp_bench.board.sections import (
     calibration_section,
     certificates_section,
+    controls_section,
     models_section,
     outcomes_section,
     track_section,
@@ -45,7 +47,8 @@ never the truth.
 
 def page(trials: Iterable[Trial]) -> str:
     """Return the whole page, ending in one newline; it does not depend on the order of the trials."""
-    kept = newest(trials)
+    answered = newest(trials)
+    kept = without_controls(answered)
     cells = cells_of(kept)
     standings = standings_of(cells)
     sections = [PREFACE + "\n" + _made(kept), _overview(standings)]
@@ -53,10 +56,12 @@ def page(trials: Iterable[Trial]) -> str:
         track_section(name, rows, [cell for cell in cells if cell.track == name])
         for name, rows in standings.items()
     ]
+    discoveries = false_discoveries_of(answered)
     sections += [
         calibration_section(calibrate(cells)),
+        *([controls_section(discoveries)] if discoveries else []),
         certificates_section(plantings_of(kept), checks_of(kept)),
-        outcomes_section(statuses_of(kept), outcomes_of(kept)),
+        outcomes_section(statuses_of(answered), outcomes_of(answered)),
         models_section(kept),
     ]
     return "\n\n".join(section.strip("\n") for section in sections) + "\n"

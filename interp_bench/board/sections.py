@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from interp_bench.analysis.calibration import Calibration
 from interp_bench.analysis.cells import Cell
 from interp_bench.analysis.certificates import CheckSummary, Planting
+from interp_bench.analysis.controls import FALSE, FalseDiscovery
 from interp_bench.analysis.outcomes import Outcome
 from interp_bench.analysis.reach import WORKS, Reach
 from interp_bench.analysis.standings import Standing
 from interp_bench.board import figures
 from interp_bench.board.pipes import table
-from interp_bench.harness.trial import Status, Trial
+from interp_bench.harness.trial import CONTROLS, Status, Trial
 
 REACH_LEGEND = (
     "Parameters of the smallest and the largest model of a ladder on which the technique works: `..` on all "
@@ -91,6 +92,26 @@ def certificates_section(plantings: Sequence[Planting], checks: Sequence[CheckSu
     )
     text = "Every scored problem passed every check; the closest value is the one with the least margin."
     return "\n\n".join(["## Certificates", proved, text, closest])
+
+
+def controls_section(found: Mapping[str, Sequence[FalseDiscovery]]) -> str:
+    """Return what techniques report of plants that they were not shown, one table a track."""
+    text = (
+        "A negative control is a problem without its answer: `unplanted` shows the host as it was before "
+        "planting, `rerandomised` the planted network with the elements of every weight permuted, `shuffled` "
+        "the planted network with a question that it does not answer (other labels, outputs or outcomes). "
+        "What a technique answers is graded against the plant all the same, with the floor and the "
+        "ceiling of the planted problem. So skill above 0 is a false discovery: it would have said the "
+        f"same without the mechanism. A technique **finds what is not there** where the lower bound is "
+        f"above {FALSE:g}. `planted` is its mean skill on the same problems as they were planted. No other "
+        "table counts these trials; intervals are over trials."
+    )
+    parts = ["## False discovery", text]
+    for track, rows in found.items():
+        columns = [control for control in CONTROLS if any(control in row.skills for row in rows)]
+        body = figures.discovery_rows(rows, columns, "**finds what is not there**")
+        parts += [f"### Controls of {track}", table(["technique", "planted", *columns, "verdict"], body)]
+    return "\n\n".join(parts)
 
 
 def outcomes_section(statuses: Mapping[Status, int], outcomes: Sequence[Outcome]) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tabulate import MIN_PADDING, tabulate
 
 from interp_bench.analysis.calibration import Calibration, CeilingRow, calibrate
-from interp_bench.analysis.cells import Cell, cells_of, newest
+from interp_bench.analysis.cells import Cell, cells_of, newest, without_controls
+from interp_bench.analysis.controls import FALSE, FalseDiscovery, false_discoveries_of
 from interp_bench.analysis.outcomes import Outcome, outcomes_of
 from interp_bench.analysis.reach import WORKS
 from interp_bench.analysis.standings import Standing, standings_of
 from interp_bench.board import figures
-from interp_bench.harness.trial import Trial
+from interp_bench.harness.trial import CONTROLS, Trial
 
 WIDTH = 120
 REASONS_SHOWN = 8
@@ -27,22 +28,33 @@ LEGEND = (
 )
 
 
+CONTROLS_LEGEND = (
+    "false discovery: skill of answers to problems from which the plant was taken away; above 0 a technique\n"
+    "reports what it was not shown. unplanted: the host before planting; rerandomised: weights permuted;\n"
+    f"shuffled: asked for something else. Marked where the lower bound is above {FALSE:g}."
+)
+
+
 def summary(trials: Sequence[Trial]) -> str:
     """Return the tables of a run, one a track, at most ``WIDTH`` columns wide where names allow.
 
     Args:
         trials: any trials, in any order; the newest of each question counts.
     """
-    kept = newest(trials)
-    if not kept:
+    answered = newest(trials)
+    if not answered:
         return "no trials"
+    kept = without_controls(answered)
     cells = cells_of(kept)
     tracks = [
         _track(name, rows, [cell for cell in cells if cell.track == name])
         for name, rows in standings_of(cells).items()
     ]
-    parts = [_headline(kept), *tracks, LEGEND, _calibration(calibrate(cells))]
-    outcomes = outcomes_of(kept)
+    parts = [_headline(kept), *tracks, LEGEND, _calibration(calibrate(cells))] if kept else []
+    discoveries = false_discoveries_of(answered)
+    if discoveries:
+        parts.append(_controls(discoveries))
+    outcomes = outcomes_of(answered)
     if outcomes:
         parts.append(_outcomes(outcomes))
     return "\n\n".join(parts)
@@ -138,6 +150,17 @@ def _calibration(found: Calibration) -> str:
         )
         lines.append(f"  {row.cell.track}/{row.cell.task} on {row.cell.model}: {value}")
     return "\n".join(lines)
+
+
+def _controls(found: Mapping[str, Sequence[FalseDiscovery]]) -> str:
+    """Return one table for all tracks."""
+    columns = [c for c in CONTROLS if any(c in row.skills for rows in found.values() for row in rows)]
+    body = [
+        [track, *line]
+        for track, rows in found.items()
+        for line in figures.discovery_rows(rows, columns, "finds what is not there")
+    ]
+    return f"{CONTROLS_LEGEND}\n{_table(body, ['track', 'technique', 'planted', *columns, ''])}"
 
 
 def _outcomes(outcomes: Sequence[Outcome]) -> str:

@@ -14,7 +14,7 @@ from interp_bench.harness.grid import CEILING, Cell
 from interp_bench.harness.store import Store
 from interp_bench.harness.trial import Trial
 
-Identity = tuple[str, str, str, int]
+Identity = tuple[str, str, str, int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Gates:
     Attributes:
         minima: bounds by technique.
         drop: how far skill may drop, or None.
-        before: the trials that are compared with, by (technique, task, model, seed).
+        before: the trials that are compared with, by what they ask (``Trial.cell``).
     """
 
     minima: Sequence[MinSkill] = ()
@@ -62,8 +62,8 @@ class Gates:
     before: dict[Identity, Trial] = field(default_factory=dict)
 
     def failure(self, trial: Trial) -> str:
-        """Return why a trial fails the gates, or an empty string."""
-        if trial.skill is None:
+        """Return why a trial fails the gates, or an empty string; controls, which should be low, never do."""
+        if trial.skill is None or trial.control:
             return ""
         for minimum in self.minima:
             named = minimum.technique in (trial.technique, trial.technique_id)
@@ -151,7 +151,7 @@ def parse_max_drop(text: str) -> MaxDrop:
 
 
 def load_comparison(source: str, *, store: Path, root: Path) -> dict[Identity, Trial]:
-    """Return the trials to compare with.
+    """Return the trials to compare with, negative controls left out.
 
     Args:
         source: a folder of ``*.jsonl``, one such file, another store, or the id of a run.
@@ -174,7 +174,7 @@ def load_comparison(source: str, *, store: Path, root: Path) -> dict[Identity, T
             trials = other.latest()
     else:
         trials = _read_run(source, store)
-    return {trial.cell: trial for trial in trials}
+    return {trial.cell: trial for trial in trials if not trial.control}
 
 
 def _read_run(run: str, store: Path) -> list[Trial]:

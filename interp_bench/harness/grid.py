@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from interp_bench.errors import RegistrationError
 from interp_bench.harness.keys import content_key
-from interp_bench.harness.trial import Role
+from interp_bench.harness.trial import Control, Role, suffix_of
 
 if TYPE_CHECKING:
     from interp_bench.registry.spec import ModelSpec
@@ -21,6 +22,13 @@ CEILING = "ceiling"
 
 LARGE_GB = 2.0
 """Models that need this much memory, in GiB, run on one worker at a time."""
+
+FEW_PARAMS: dict[Control, int] = {"unplanted": 250_000, "rerandomised": 100_000, "shuffled": 250_000}
+"""Parameters up to which a model answers a control where nobody asks for controls by name.
+
+The quick tier has minutes for everything, and its small hosts are random: permuting their weights
+says little that ``unplanted`` does not.
+"""
 
 _ORDER: dict[Role, int] = {"ceiling": 0, "floor": 1, "technique": 2}
 
@@ -43,6 +51,10 @@ class Row:
     fingerprint: str
     technique: Technique | None
 
+    def suits(self, spec: ModelSpec) -> bool:
+        """Return whether it applies to a model; the truth always does."""
+        return self.technique is None or _unmet(self.technique, spec) is None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -54,6 +66,7 @@ class Cell:
         floor: the technique that guesses on this track.
         device: device to run on.
         model_revision: content of the model's weights.
+        control: the negative control that is shown in place of the planted problem, or an empty string.
     """
 
     row: Row
@@ -63,11 +76,12 @@ class Cell:
     floor: Technique
     device: str
     model_revision: str
+    control: Control = ""
 
     @property
     def name(self) -> str:
         """Readable id within a file of tasks: ``dictionary[pca-resnet18-0]``."""
-        return f"{self.task.name}[{self.row.name}-{self.spec.id}-{self.seed}]"
+        return f"{self.task.name}[{self.row.name}-{self.spec.id}-{self.seed}{suffix_of(self.control)}]"
 
     @property
     def technique_id(self) -> str:
@@ -90,9 +104,9 @@ class Cell:
         return f"{self.spec.id}-{self.seed}"
 
     @property
-    def identity(self) -> tuple[str, str, str, int]:
+    def identity(self) -> tuple[str, str, str, int, str]:
         """The same as ``Trial.cell``."""
-        return (self.technique_id, self.task.id, self.spec.id, self.seed)
+        return (self.technique_id, self.task.id, self.spec.id, self.seed, self.control)
 
     @cached_property
     def key(self) -> str:
@@ -108,6 +122,7 @@ class Cell:
             model_revision=self.model_revision,
             seed=self.seed,
             device=self.device,
+            control=self.control,
         )
 
 
@@ -133,6 +148,9 @@ class Grid:
         floors: the guessing technique of each track, by the track's name.
         device: device to run on.
         brief: whether tasks keep to the models that they name for the quick tier.
+        controls: negative controls that each problem is asked with too, as far as its track offers them.
+        few_controls: whether controls keep to one task a track, the first seed, and small models
+            (``FEW_PARAMS``).
     """
 
     techniques: Sequence[Technique]
@@ -142,6 +160,8 @@ class Grid:
     floors: dict[str, Technique]
     device: str = "cpu"
     brief: bool = False
+    controls: Sequence[Control] = ()
+    few_controls: bool = False
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -159,10 +179,13 @@ class Grid:
         for spec in sorted(self.specs, key=lambda spec: (-spec.params, spec.id)):
             revision = spec.revision
             asked = [task for task in tasks if self._unmet_task(task, spec) is None]
-            for seed in self.seeds:
-                for task in asked:
-                    for row in rows[task.track.name]:
-                        if row.technique is None or _unmet(row.technique, spec) is None:
+            controlled = self._controlled(asked, spec)
+            for seed, task in product(self.seeds, asked):
+                applicable = [row for row in rows[task.track.name] if row.suits(spec)]
+                for control in ("", *controlled.get((task.id, seed), ())):
+                    for row in applicable:
+                        # The truth needs no network to be found in, so it answers no control.
+                        if row.technique is not None or not control:
                             yield Cell(
                                 row=row,
                                 task=task,
@@ -171,7 +194,24 @@ class Grid:
                                 floor=self.floors[task.track.name],
                                 device=self.device,
                                 model_revision=revision,
+                                control=control,
                             )
+
+    def _controlled(
+        self, asked: Sequence[Task], spec: ModelSpec
+    ) -> dict[tuple[str, int], tuple[Control, ...]]:
+        """Return the controls of each task, by id, and seed that has any on one model."""
+        chosen: Sequence[Task] = asked
+        if self.few_controls:
+            # Tasks that the quick tier runs everywhere come first, since others may not be there.
+            ranked = sorted(asked, key=lambda task: (task.quick is not None, task.id), reverse=True)
+            chosen = list({task.track.name: task for task in ranked}.values())
+        seeds = self.seeds[:1] if self.few_controls else self.seeds
+        wanted = [c for c in self.controls if not self.few_controls or spec.params <= FEW_PARAMS[c]]
+        return {
+            (task.id, seed): tuple(control for control in wanted if control in task.track.controls)
+            for task, seed in product(chosen, seeds)
+        }
 
     def _rows(self, track: str) -> list[Row]:
         if track not in self.floors:
@@ -202,6 +242,12 @@ class Grid:
             if technique.track.name not in asked:
                 reason = f"no task of the {technique.track.name} track is selected"
                 absent.append(Absent(what=technique.id, reason=reason))
+        for name, track in {task.track.name: task.track for task in self.tasks}.items():
+            absent += [
+                Absent(what=f"control {control} of {name}", reason="the track has no such control")
+                for control in self.controls
+                if control not in track.controls
+            ]
         for spec in self.specs:
             reasons = {task.id: self._unmet_task(task, spec) for task in self.tasks}
             reasons |= {technique.id: _unmet(technique, spec) for technique in self.techniques}

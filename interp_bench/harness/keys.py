@@ -49,6 +49,7 @@ def content_key(
     model_revision: str,
     seed: int,
     device: str,
+    control: str = "",
 ) -> str:
     """Return the key of a trial, 32 hexadecimal digits.
 
@@ -63,6 +64,8 @@ def content_key(
         model_revision: content of its weights.
         seed: seed of the problem.
         device: kind of device, for results differ in the last digits between them.
+        control: the negative control, or an empty string, which leaves the key as it was before there
+            were controls.
     """
     parts = {
         "schema": SCHEMA,
@@ -72,6 +75,7 @@ def content_key(
         "model": [model, model_revision],
         "seed": seed,
         "device": device,
+        **({"control": control} if control else {}),
     }
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -7,7 +7,8 @@ import hashlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from interp_bench.errors import (
     PlantingError,
     UnavailableError,
 )
+from interp_bench.harness import controls
 from interp_bench.harness.checksums import weights
 from interp_bench.harness.grid import Cell
 from interp_bench.harness.guards import ContentState, ModuleState, ProcessState, borrowed_generators
@@ -53,6 +55,26 @@ class Fault:
     error: BaseException | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What rows see, and must leave as it is.
+
+    Attributes:
+        problem: the planted problem, or that of a control.
+        content, module_state: its tensors and weights, hooks and flags as they were.
+    """
+
+    problem: Problem
+    content: ContentState
+    module_state: ModuleState
+
+    @classmethod
+    def of(cls, problem: Problem) -> Sight:
+        """Return the sight of a problem on its model as it is now."""
+        module = problem.model.module
+        return cls(problem=problem, content=ContentState(module, problem), module_state=ModuleState(module))
+
+
 @dataclass(slots=True, kw_only=True)
 class Stage:
     """A problem as it stands ready for techniques, or why it does not.
@@ -63,7 +85,7 @@ class Stage:
         seconds: cost of planting, certifying and calibrating.
         floor, floor_spread: mean and standard deviation of the guesses, by metric.
         ceiling: the score of the truth itself.
-        content, module_state: what techniques must leave as it is.
+        sights: what rows see, by control; the empty string is the planted problem itself.
     """
 
     fault: Fault | None = None
@@ -72,8 +94,7 @@ class Stage:
     floor: dict[str, float] = field(default_factory=dict)
     floor_spread: dict[str, float] = field(default_factory=dict)
     ceiling: dict[str, float] = field(default_factory=dict)
-    content: ContentState | None = None
-    module_state: ModuleState | None = None
+    sights: dict[str, Sight] = field(default_factory=dict)
 
 
 class Stages:
@@ -98,6 +119,25 @@ class Stages:
             self._stage = self._prepare(cell)
             self._problem = cell.problem
         return self._stage
+
+    @contextmanager
+    def sight(self, cell: Cell) -> Iterator[Sight]:
+        """Show a cell's control while the block runs, or the planted problem, which has to stand.
+
+        Raises:
+            Inapplicable: its weights cannot be put into the model and taken back.
+        """
+        sights = self._stage.sights
+        if not cell.control:
+            yield sights[""]
+            return
+        assert self._open is not None
+        with self._open.showing(cell):
+            if cell.control not in sights:
+                blind = cell.task.track.controls[cell.control]
+                generator = torch.Generator().manual_seed(seed_for(cell, f"{cell.control} question", 0))
+                sights[cell.control] = Sight.of(blind(sights[""].problem, generator))
+            yield sights[cell.control]
 
     def drop(self) -> None:
         """Forget the planted problem, so that it is planted again when it is next needed."""
@@ -127,8 +167,7 @@ class Stages:
             process.repair()
         stage.seconds = time.perf_counter() - start
         if stage.fault is None and stage.planted is not None:
-            stage.content = ContentState(model.module, stage.planted.problem)
-            stage.module_state = ModuleState(model.module)
+            stage.sights[""] = Sight.of(stage.planted.problem)
         return stage
 
     def _pristine(self, cell: Cell) -> Model:
@@ -155,7 +194,7 @@ class Stages:
         ceiling = graded(cell, planted, track.true_answer(planted.problem, planted.truth))
         draws = []
         for index in range(self._floor_draws):
-            problem = replace(planted.problem, seed=guessing_seed(cell, "floor", index))
+            problem = replace(planted.problem, seed=seed_for(cell, "floor", index))
             with borrowed_generators(problem.seed):
                 answer = cell.floor.function(problem)
             draws.append(graded(cell, planted, answer))
@@ -178,18 +217,42 @@ class _OpenModel:
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         self._saved: dict[str, torch.Tensor] | None = None
         if size <= psutil.virtual_memory().total // 4:
-            self._saved = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+            self._saved = controls.copied(model.module)
 
     def restore(self) -> bool:
         """Put the pristine weights back; return False when the model has to be opened again."""
-        tensors = dict(weights(self.model.module))
-        if self._saved is None or not _same_layout(self._saved, tensors):
+        if self._saved is None or not controls.fits(self._saved, self.model.module):
             return False
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                tensor.copy_(self._saved[name])
+        controls.put(self._saved, self.model.module)
         self._state.repair()
         return True
+
+    @contextmanager
+    def showing(self, cell: Cell) -> Iterator[None]:
+        """Show the network of a cell's control while the block runs.
+
+        Raises:
+            Inapplicable: there is no room for a copy of the planted weights, or those from before do
+                not fit any more.
+        """
+        if cell.control == "shuffled":
+            yield
+            return
+        if self._saved is None:
+            raise Inapplicable("the model is too large to keep its planted weights beside others")
+        if not controls.fits(self._saved, self.model.module):
+            raise Inapplicable("planting rebuilt the network, so that its weights from before do not fit")
+        module, pristine = self.model.module, self._saved
+        generator = torch.Generator().manual_seed(seed_for(cell, f"{cell.control} weights", 0))
+
+        def change() -> None:
+            if cell.control == "unplanted":
+                controls.put(pristine, module)
+            else:
+                controls.permute(module, pristine, generator)
+
+        with controls.shown(module, change):
+            yield
 
 
 def graded(cell: Cell, planted: Planted[Any, Any], answer: object) -> dict[str, float]:
@@ -210,11 +273,11 @@ def row_problem(cell: Cell, problem: Problem) -> Problem:
     """Return the problem as a row sees it: guessing gets a seed that is not among the floor's."""
     if cell.row.role != "floor":
         return problem
-    return replace(problem, seed=guessing_seed(cell, "row", 0))
+    return replace(problem, seed=seed_for(cell, cell.control or "row", 0))
 
 
-def guessing_seed(cell: Cell, purpose: str, index: int) -> int:
-    """Return a seed below 2**31 for guessing, of its own for each problem, purpose and index."""
+def seed_for(cell: Cell, purpose: str, index: int) -> int:
+    """Return a seed below 2**31 of its own for each problem, purpose and index."""
     digest = hashlib.sha256(repr((cell.problem, purpose, index)).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
@@ -256,10 +319,3 @@ def _unmeasurable(primary: Any, floor: Mapping[str, float], ceiling: Mapping[str
         reason = f"guessing scores {low:.4g} on {primary.name}, better than the truth with {high:.4g}"
         return Fault(status="invalid", reason=reason)
     return None
-
-
-def _same_layout(saved: Mapping[str, torch.Tensor], now: Mapping[str, torch.Tensor]) -> bool:
-    return saved.keys() == now.keys() and all(
-        saved[name].shape == tensor.shape and saved[name].dtype == tensor.dtype
-        for name, tensor in now.items()
-    )

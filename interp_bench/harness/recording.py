@@ -29,6 +29,7 @@ def record(
         task=cell.task.name,
         model=cell.spec.id,
         seed=cell.seed,
+        control=cell.control,
         role=cell.row.role,
         status=status,
         reason=reason,

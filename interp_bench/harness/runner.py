@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from interp_bench.errors import ContractError
+from interp_bench.harness.controls import outlasting
 from interp_bench.harness.grid import CEILING, Cell
 from interp_bench.harness.guards import Breach, ProcessState, borrowed_generators
 from interp_bench.harness.meter import Cost, CostMeter
@@ -19,6 +20,7 @@ from interp_bench.harness.problems import (
     FLOOR_DRAWS,
     Fault,
     Opener,
+    Sight,
     Stage,
     Stages,
     fault_of,
@@ -59,6 +61,7 @@ class _Attempt:
         grade_seconds: cost of grading.
         warnings: how many of each category.
         spoilt: whether the problem must be planted again.
+        posed: whether the row was asked at all.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
@@ -67,6 +70,7 @@ class _Attempt:
     grade_seconds: float = 0.0
     warnings: Counter[str] = field(default_factory=Counter)
     spoilt: bool = False
+    posed: bool = True
 
 
 def call_here(technique: Technique, problem: Problem) -> object:
@@ -107,6 +111,8 @@ class Runner:
         attempt = self._attempt(cell, stage) if stage.fault is None else _Attempt(fault=stage.fault)
         if attempt.spoilt:
             self._stages.drop()
+        if not attempt.posed:
+            stage = Stage(seconds=stage.seconds)
         fault = attempt.fault
         trial = record(
             cell,
@@ -138,10 +144,16 @@ class Runner:
 
     def _attempt(self, cell: Cell, stage: Stage) -> _Attempt:
         assert stage.planted is not None
-        problem = row_problem(cell, stage.planted.problem)
-        attempt = _Attempt()
-        with borrowed_generators(problem.seed), _counted(attempt.warnings):
-            answer = self._answer(cell, stage, problem, attempt)
+        attempt, answer = _Attempt(posed=False), None
+        try:
+            with self._stages.sight(cell) as sight:
+                attempt.posed = True
+                with borrowed_generators(row_problem(cell, sight.problem).seed), _counted(attempt.warnings):
+                    answer = self._answer(cell, stage, sight, attempt)
+        except Exception as error:
+            if attempt.posed:
+                raise
+            attempt.fault = fault_of(error, f"control {cell.control} of task {cell.task.id}: ")
         if attempt.fault is None:
             start = time.perf_counter()
             try:
@@ -152,10 +164,9 @@ class Runner:
             attempt.grade_seconds = time.perf_counter() - start
         return attempt
 
-    def _answer(self, cell: Cell, stage: Stage, problem: Problem, attempt: _Attempt) -> object:
+    def _answer(self, cell: Cell, stage: Stage, sight: Sight, attempt: _Attempt) -> object:
         assert stage.planted is not None
-        assert stage.content is not None
-        assert stage.module_state is not None
+        problem = row_problem(cell, sight.problem)
         process, answer = ProcessState(), None
         meter = CostMeter(problem.model)
         try:
@@ -164,12 +175,14 @@ class Runner:
                     answer = cell.task.track.true_answer(stage.planted.problem, stage.planted.truth)
                 else:
                     answer = self._call(cell.row.technique, problem)
+            if cell.control:
+                answer = outlasting(answer)
         except (Exception, SystemExit) as error:
             attempt.fault = fault_of(error, _title(cell))
         attempt.cost = meter.cost
-        breaches = [*process.breaches(), *stage.module_state.breaches(), *stage.content.breaches()]
+        breaches = [*process.breaches(), *sight.module_state.breaches(), *sight.content.breaches()]
         process.repair()
-        stage.module_state.repair()
+        sight.module_state.repair()
         attempt.spoilt = any(breach.spoilt for breach in breaches)
         if breaches and (attempt.fault is None or attempt.fault.status == "skipped"):
             attempt.fault = _breached(cell, breaches)

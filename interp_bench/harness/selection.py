@@ -12,6 +12,7 @@ from interp_bench.errors import InterpBenchError, near_name
 from interp_bench.harness.discovery import load_techniques
 from interp_bench.harness.grid import CEILING
 from interp_bench.harness.tiers import TIERS
+from interp_bench.harness.trial import CONTROLS, Control
 
 if TYPE_CHECKING:
     from interp_bench.registry.spec import ModelSpec
@@ -118,6 +119,23 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     raise InterpBenchError(
         f"--bench-seeds is {text!r}; give a number from 1 to {_MOST_SEEDS}, or a list of seeds such as 0,5,7"
     )
+
+
+def select_controls(names: Sequence[str]) -> tuple[Control, ...]:
+    """Return the negative controls of these names; ``all`` means all, ``none`` none, as does no name.
+
+    Raises:
+        InterpBenchError: a name is unknown, or ``none`` stands beside others.
+    """
+    known = (*CONTROLS, "all", "none")
+    for name in names:
+        if name not in known:
+            raise InterpBenchError(
+                f"no control is called {name!r}{near_name(name, known)}; give one of {', '.join(known)}"
+            )
+    if "none" in names and set(names) != {"none"}:
+        raise InterpBenchError("--bench-control none takes no other control beside it")
+    return CONTROLS if "all" in names else tuple(control for control in CONTROLS if control in names)
 
 
 T = TypeVar("T")

@@ -45,6 +45,9 @@ CREATE TABLE uses (
 CREATE INDEX uses_by_trial ON uses (trial_id);
 """
 
+# Not a column, so that files from before there were controls are read as they are.
+_CONTROL = "coalesce(json_extract(t.json, '$.control'), '')"
+
 _WAY_OUT = "move it away, or give another file with --bench-store"
 
 
@@ -156,10 +159,11 @@ class Store:
         )
 
     def latest(self) -> list[Trial]:
-        """Return the trial last computed or reused for each (technique, task, model, seed)."""
+        """Return the trial last computed or reused for each (technique, task, model, seed, control)."""
         return self._read(
             "SELECT t.json, max(u.sequence) AS newest FROM trials t JOIN uses u ON u.trial_id = t.id"
-            " GROUP BY t.technique, t.task, t.model, t.seed ORDER BY t.task, t.model, t.technique, t.seed"
+            f" GROUP BY t.technique, t.task, t.model, t.seed, {_CONTROL}"
+            f" ORDER BY t.task, t.model, t.technique, t.seed, {_CONTROL}"
         )
 
     def runs(self) -> list[str]:

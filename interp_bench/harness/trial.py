@@ -9,6 +9,7 @@ SCHEMA = 1
 
 Status = Literal["ok", "skipped", "failed", "timed_out", "out_of_memory", "invalid", "crashed"]
 Role = Literal["technique", "floor", "ceiling"]
+Control = Literal["", "unplanted", "rerandomised", "shuffled"]
 
 STATUSES: tuple[Status, ...] = (
     "ok",
@@ -19,6 +20,10 @@ STATUSES: tuple[Status, ...] = (
     "out_of_memory",
     "crashed",
 )
+
+CONTROLS: tuple[Control, ...] = ("unplanted", "rerandomised", "shuffled")
+"""Questions without an answer: the host before planting, the planted network with its weights permuted
+within and across layers, and the planted network asked for something else. In the order of every table."""
 
 Scores = dict[str, FiniteFloat]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -74,6 +79,8 @@ class Trial(Stored):
         key: hash of everything that decides the result; equal keys mean equal questions.
         run_id: the run that computed it.
         technique, track, task, model, seed: what was tried; ``technique`` is the bare name.
+        control: the negative control that the technique saw in place of the planted problem, or an
+            empty string; scores, floor and ceiling are those of the planted problem all the same.
         role: ``floor`` and ``ceiling`` rows calibrate the others.
         status, reason: the outcome in a word, and why when it is not ``ok``.
         primary: name of the metric that ``skill`` is computed from.
@@ -104,6 +111,7 @@ class Trial(Stored):
     task: str
     model: str
     seed: int
+    control: Control = ""
     role: Role = "technique"
     status: Status
     reason: str = ""
@@ -146,14 +154,19 @@ class Trial(Stored):
         return f"{self.track}/{self.task}"
 
     @property
-    def cell(self) -> tuple[str, str, str, int]:
-        """Technique id, task id, model and seed: what a newer trial replaces an older one on."""
-        return (self.technique_id, self.task_id, self.model, self.seed)
+    def cell(self) -> tuple[str, str, str, int, str]:
+        """Technique id, task id, model, seed and control: what a newer trial replaces an older one on."""
+        return (self.technique_id, self.task_id, self.model, self.seed, self.control)
 
     @property
     def name(self) -> str:
-        """Readable name, ``features/dictionary[pca-resnet18-0]``."""
-        return f"{self.task_id}[{self.technique}-{self.model}-{self.seed}]"
+        """Readable name, ``features/dictionary[pca-resnet18-0]``; a control is named at its end."""
+        return f"{self.task_id}[{self.technique}-{self.model}-{self.seed}{suffix_of(self.control)}]"
+
+
+def suffix_of(control: str) -> str:
+    """Return what the name of a trial ends in: ``-unplanted``, or nothing without a control."""
+    return f"-{control}" if control else ""
 
 
 def skill_of(score: float, floor: float, ceiling: float) -> float:

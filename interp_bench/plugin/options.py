@@ -19,6 +19,7 @@ class Options:
         techniques, models, tasks: names, patterns, ladders, files; empty means all.
         tier: quick, standard or full.
         seeds: a number or a list, as text.
+        controls: names of negative controls; empty where none was named.
         device: where models run.
         store: file of the store, or None for the project's own.
         fresh: run again what is stored.
@@ -35,6 +36,7 @@ class Options:
     tasks: tuple[str, ...]
     tier: str
     seeds: str
+    controls: tuple[str, ...]
     device: str
     store: Path | None
     fresh: bool
@@ -62,6 +64,14 @@ def add_options(parser: pytest.Parser) -> None:
     _repeatable(group, "--bench-task", "name, track/name, pattern or track of tasks")
     _single(group, "--bench-tier", "TIER", "quick (default), standard or full.")
     _single(group, "--bench-seeds", "N", "Number of seeds, or a list such as 0,5,7 (default: 3).")
+    add(
+        "--bench-control",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="Negative control: unplanted, rerandomised, shuffled, all or none (repeatable; by default those "
+        "of one task a track on the smallest models, unless a task or a model is named).",
+    )
     _single(group, "--bench-device", "DEVICE", "cpu (default), cuda, cuda:1 or mps.")
     _single(group, "--bench-store", "PATH", "Store of trials (default: .interp-bench/store.sqlite3).")
     add("--bench-fresh", action="store_true", help="Run again what is stored already.")
@@ -104,6 +114,7 @@ def read_options(config: pytest.Config) -> Options:
         tasks=tuple(get("bench_task")),
         tier=tier,
         seeds=get("bench_seeds") or "3",
+        controls=tuple(get("bench_control")),
         device=get("bench_device") or "cpu",
         store=here / store if store else None,
         fresh=get("bench_fresh"),

@@ -17,7 +17,13 @@ from interp_bench.harness.estimate import QUICK_LIMIT, Timings, spoken
 from interp_bench.harness.folders import task_files
 from interp_bench.harness.gates import Gates, load_comparison, parse_max_drop, parse_min_skill
 from interp_bench.harness.grid import Cell, Grid
-from interp_bench.harness.selection import parse_seeds, select_models, select_tasks, select_techniques
+from interp_bench.harness.selection import (
+    parse_seeds,
+    select_controls,
+    select_models,
+    select_tasks,
+    select_techniques,
+)
 from interp_bench.harness.store import DEFAULT_PATH, Store
 from interp_bench.plugin.options import Options
 
@@ -151,6 +157,8 @@ def _select(options: Options, registry: Registry, places: Sequence[Path]) -> tup
     load_installed()
     tasks = [task for file in task_files(places) for task in load_tasks(file)]
     techniques, floors = select_techniques(options.techniques, CATALOGUE, root=options.here)
+    unnarrowed = not options.tasks and not options.models
+    few_controls = not options.controls and unnarrowed
     grid = Grid(
         techniques=techniques,
         tasks=select_tasks(options.tasks, tasks),
@@ -158,7 +166,9 @@ def _select(options: Options, registry: Registry, places: Sequence[Path]) -> tup
         seeds=parse_seeds(options.seeds),
         floors=floors,
         device=options.device,
-        brief=options.tier == "quick" and not options.tasks and not options.models,
+        brief=options.tier == "quick" and unnarrowed,
+        controls=select_controls(["all"] if few_controls else options.controls),
+        few_controls=few_controls,
     )
     return grid, {name for t in CATALOGUE.techniques.values() for name in (t.name, t.id)}
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
-from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape
+from interp_bench.tracks.base import (
+    Metric,
+    Problem,
+    Track,
+    other_outputs,
+    require_finite,
+    require_shape,
+    unchanged,
+)
 from interp_bench.tracks.catalogue import CATALOGUE
 
 
@@ -146,6 +154,20 @@ def _true_answer(problem: AttributionProblem, truth: AttributionTruth) -> Salien
     return Saliency(values=truth.masks.to(torch.float32))
 
 
+def shuffled(problem: AttributionProblem, generator: torch.Generator) -> AttributionProblem:
+    """Return the problem asking, for each input, for the output of another one.
+
+    Where all inputs have the same output, another logit is drawn.
+    """
+    known = problem.outputs.unique()
+    if len(known) == 1:
+        other = other_outputs(problem, known, 1, generator).expand_as(problem.outputs)
+        return replace(problem, outputs=other.clone())
+    own = (problem.outputs[:, None] == known).int().argmax(1).cpu()
+    shift = torch.randint(1, len(known), own.shape, generator=generator)
+    return replace(problem, outputs=known[((own + shift) % len(known)).to(known.device)])
+
+
 TRACK: Track[AttributionProblem, AttributionTruth, Saliency] = Track(
     name="attribution",
     question="Which parts of the input decided this output?",
@@ -180,5 +202,6 @@ TRACK: Track[AttributionProblem, AttributionTruth, Saliency] = Track(
     check=_check,
     grade=_grade,
     true_answer=_true_answer,
+    controls={"unplanted": unchanged, "rerandomised": unchanged, "shuffled": shuffled},
 )
 CATALOGUE.add_track(TRACK)

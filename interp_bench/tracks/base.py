@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
 
-from interp_bench.errors import ContractError
+from interp_bench.errors import ContractError, Inapplicable
 from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate
 
 P = TypeVar("P", bound="Problem")
 T = TypeVar("T")
 A = TypeVar("A")
+Blinder = Callable[[P, torch.Generator], P]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,10 @@ class Track(Generic[P, T, A]):
         check: raises ContractError when an answer does not fit its problem.
         grade: computes every declared metric; runs only on checked answers.
         true_answer: the answer that Truth itself gives, for the ceiling.
+        controls: the negative controls that the question can be asked with, by name (``unplanted``,
+            ``rerandomised``, ``shuffled``). Each makes, from a problem and a generator, the problem that
+            techniques see while the model of that control is in place; all that the problem remembers
+            of its model's activations has to be recorded anew.
     """
 
     name: str
@@ -91,6 +97,7 @@ class Track(Generic[P, T, A]):
     check: Callable[[P, A], None]
     grade: Callable[[P, T, A], Mapping[str, float]]
     true_answer: Callable[[P, T], A]
+    controls: Mapping[str, Blinder[P]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def primary(self) -> Metric:
@@ -114,6 +121,25 @@ class Track(Generic[P, T, A]):
         if sorted(scores) != sorted(declared):
             raise ContractError(f"track {self.name} declares metrics {declared} but graded {sorted(scores)}")
         return scores
+
+
+def unchanged(problem: P, generator: torch.Generator) -> P:
+    """Return the problem itself: the control of a question that remembers nothing of its model."""
+    return problem
+
+
+def other_outputs(problem: Problem, taken: torch.Tensor, n: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw (n,) different logit indices that are not among ``taken``, on the device of ``taken``.
+
+    Raises:
+        Inapplicable: the model has too few logits.
+    """
+    free = torch.ones(problem.model.n_outputs, dtype=torch.bool)
+    free[taken.cpu().flatten()] = False
+    if int(free.sum()) < n:
+        raise Inapplicable(f"the model has fewer than {n} logits that the question does not name")
+    drawn = free.nonzero()[:, 0][torch.randperm(int(free.sum()), generator=generator)[:n]]
+    return drawn.to(taken.device)
 
 
 def require_finite(values: torch.Tensor, what: str) -> None:

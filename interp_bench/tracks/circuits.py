@@ -11,7 +11,15 @@ from torch import Tensor
 from interp_bench.errors import ContractError
 from interp_bench.model.edges import edge_attributions, patched_logits, source_outputs
 from interp_bench.model.graph import Edge, Graph
-from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape
+from interp_bench.tracks.base import (
+    Metric,
+    Problem,
+    Track,
+    other_outputs,
+    require_finite,
+    require_shape,
+    unchanged,
+)
 from interp_bench.tracks.catalogue import CATALOGUE
 
 
@@ -146,6 +154,23 @@ def _true_answer(problem: CircuitProblem, truth: CircuitTruth) -> EdgeScores:
     return EdgeScores(scores=problem.graph.mask(list(truth.edges)).double())
 
 
+def shuffled(problem: CircuitProblem, generator: torch.Generator) -> CircuitProblem:
+    """Return the problem with the outcomes of each pair taken from a pair that shares none with it.
+
+    Where there is no such pair, two logits are drawn that are an outcome of none.
+    """
+    own = problem.outcomes.cpu()
+    shares = (own[:, None, :, None] == own[None, :, None, :]).any(-1).any(-1)
+    outcomes = torch.empty_like(own)
+    for row, taken in enumerate(shares):
+        others = (~taken).nonzero()[:, 0]
+        if len(others):
+            outcomes[row] = own[others[torch.randint(len(others), (), generator=generator)]]
+        else:
+            outcomes[row] = other_outputs(problem, own, 2, generator)
+    return replace(problem, outcomes=outcomes.to(problem.outcomes.device))
+
+
 TRACK = Track(
     name="circuits",
     question="Which edges compute this behaviour?",
@@ -172,5 +197,6 @@ TRACK = Track(
     check=_check,
     grade=_grade,
     true_answer=_true_answer,
+    controls={"unplanted": unchanged, "rerandomised": unchanged, "shuffled": shuffled},
 )
 CATALOGUE.add_track(TRACK)

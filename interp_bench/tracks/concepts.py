@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from interp_bench.errors import ContractError, near_name
 from interp_bench.model.handle import Model
-from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape
+from interp_bench.tracks.base import Metric, Problem, Track, other_outputs, require_finite, require_shape
 from interp_bench.tracks.catalogue import CATALOGUE
 from interp_bench.tracks.recall import Recall
 
@@ -289,6 +289,26 @@ def _true_answer(problem: ConceptProblem, truth: ConceptTruth) -> Subspace:
     return Subspace(site=site, basis=truth.carriers[site])
 
 
+def remade(problem: ConceptProblem, generator: torch.Generator) -> ConceptProblem:
+    """Return the problem with an empty memory, filled from its model as it now is."""
+    fresh = replace(problem, _recall=None)
+    fresh.features(fresh.sites[0])
+    return fresh
+
+
+def shuffled(problem: ConceptProblem, generator: torch.Generator) -> ConceptProblem:
+    """Return the problem with labels permuted across inputs, and logits that no value raises.
+
+    The logits are part of the label: they alone would lead to what decides them.
+    """
+    order = torch.randperm(len(problem.labels), generator=generator)
+    return replace(
+        problem,
+        labels=problem.labels[order.to(problem.labels.device)],
+        outputs=other_outputs(problem, problem.outputs, problem.n_values, generator),
+    )
+
+
 _CHANCE = "near 0: a random subspace moves nothing"
 
 TRACK = Track(
@@ -325,6 +345,7 @@ TRACK = Track(
     check=_check,
     grade=_grade,
     true_answer=_true_answer,
+    controls={"unplanted": remade, "rerandomised": remade, "shuffled": shuffled},
 )
 
 CATALOGUE.add_track(TRACK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -169,6 +169,12 @@ def true_answer(problem: FeatureProblem, truth: FeatureTruth) -> Dictionary:
     return Dictionary(directions=truth.directions, codes=truth.codes)
 
 
+def remade(problem: FeatureProblem, generator: torch.Generator) -> FeatureProblem:
+    """Return the problem with its activations recorded anew from its model as it now is."""
+    values = problem.model.activations(problem.inputs, problem.site)
+    return replace(problem, _recorded=values.flatten(0, 1)[problem.rows].float())
+
+
 METRICS = (
     Metric(
         name="mcc",
@@ -214,5 +220,7 @@ TRACK: Track[FeatureProblem, FeatureTruth, Dictionary] = Track(
     check=check,
     grade=grade,
     true_answer=true_answer,
+    # There are no labels to shuffle.
+    controls={"unplanted": remade, "rerandomised": remade},
 )
 CATALOGUE.add_track(TRACK)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from interp_bench.errors import ContractError
+from interp_bench.errors import ContractError, Inapplicable
 from interp_bench.planting.triggers.insertion import insert, pick_places
-from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape
+from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape, unchanged
 from interp_bench.tracks.catalogue import CATALOGUE
 
 _BATCH = 32
@@ -155,6 +155,32 @@ def _true_answer(problem: TriggerProblem, truth: TriggerTruth) -> Trigger:
     return Trigger(values=truth.spellings[0] if truth.spellings.ndim == 4 else truth.spellings[:, 0])
 
 
+def shuffled(problem: TriggerProblem, generator: torch.Generator) -> TriggerProblem:
+    """Return the problem asking for another class, and where one class is turned, of another class.
+
+    The planted trigger silences the class that it turns, and so helps whichever class is wanted in
+    its place; it does nothing for inputs of other classes.
+
+    Raises:
+        Inapplicable: there are too few classes.
+    """
+    classes = range(len(problem.outputs))
+    universal = torch.equal(problem.meant, problem.labels != problem.target)
+    turned = [] if universal else problem.labels[problem.meant].unique().tolist()
+    target = _pick([c for c in classes if c not in (problem.target, *turned)], generator)
+    if universal:
+        return replace(problem, target=target, meant=problem.labels != target)
+    shown = set(problem.labels.tolist())
+    source = _pick([c for c in classes if c in shown and c not in (target, *turned)], generator)
+    return replace(problem, target=target, meant=problem.labels == source)
+
+
+def _pick(classes: list[int], generator: torch.Generator) -> int:
+    if not classes:
+        raise Inapplicable("there is no class that the trigger neither turns nor brings about")
+    return classes[int(torch.randint(len(classes), (), generator=generator))]
+
+
 TRACK: Track[TriggerProblem, TriggerTruth, Trigger] = Track(
     name="triggers",
     question="Which hidden input flips the model?",
@@ -184,5 +210,6 @@ TRACK: Track[TriggerProblem, TriggerTruth, Trigger] = Track(
     check=_check,
     grade=_grade,
     true_answer=_true_answer,
+    controls={"unplanted": unchanged, "rerandomised": unchanged, "shuffled": shuffled},
 )
 CATALOGUE.add_track(TRACK)

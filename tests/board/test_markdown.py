@@ -95,3 +95,25 @@ def test_cells_of_a_table_cannot_break_it():
         "| -------- | :--------------: |",
         "| x \\| y z | &lt;script> 1 <2 |",
     ]
+
+
+def test_controls_have_a_section_of_their_own_and_change_no_other(board, make_trial):
+    plain = page(board)
+    assert "False discovery" not in plain
+    added = [
+        make_trial(
+            technique="pca", model=model, control="unplanted", skill=skill, role="technique",
+            key=f"{model}c", task="dictionary",
+        )
+        for model, skill in (("native-30k", 0.4), ("native-450k", 0.4))
+    ]  # fmt: skip
+    text = page([*added, *board])
+    before, _, after = text.partition("## False discovery")
+    section, _, after = after.partition("## Certificates")
+    assert before == plain.partition("## Certificates")[0]
+    assert (
+        after.partition("## Outcomes")[0] == plain.partition("## Certificates")[2].partition("## Outcomes")[0]
+    )
+    pca = row(section, "### Controls of features", "pca")
+    assert pca[2:] == ["0.40 ±0.00", "**finds what is not there**"]
+    assert "it would have said the same without the mechanism" in section

@@ -88,3 +88,51 @@ def test_many_reasons_are_cut_and_counted(make_trial):
 
 def test_no_trials_is_said():
     assert summary([]) == "no trials"
+
+
+def controls(make_trial):
+    """Return two trials of each control and technique; the second one always 0.02 better."""
+    return [
+        make_trial(
+            track="concepts", task="labelled_variable", primary="interchange", technique=name, role=role,
+            model=model, control=control, skill=skill + 0.02 * (model == "native-450k"),
+            key=f"{name}{model}{control}",
+        )
+        for name, role, skill in (
+            ("das", "technique", 0.0), ("mean_difference", "technique", 0.5), ("random", "floor", 0.0),
+        )
+        for model in ("native-30k", "native-450k")
+        for control in ("unplanted", "shuffled")
+    ]  # fmt: skip
+
+
+def test_controls_have_a_table_of_their_own_and_change_no_other(board, make_trial):
+    plain, text = summary(board), summary([*board, *controls(make_trial)])
+    assert "false discovery" not in plain
+    (table,) = [part for part in text.split("\n\n") if part.startswith("false discovery")]
+    assert text.replace(f"{table}\n\n", "") == plain
+    lines = {line.split()[1]: line for line in table.splitlines()[5:]}
+    assert list(lines) == ["mean_difference", "das", "random"]
+    planted = {
+        name: sum(
+            trial.skill
+            for trial in board
+            if (trial.technique, trial.seed) == (name, 0) and trial.model in ("native-30k", "native-450k")
+        )
+        / 2
+        for name in ("das", "mean_difference")
+    }
+    assert lines["mean_difference"].split() == [
+        "concepts", "mean_difference", f"{planted['mean_difference']:.2f}", "0.51", "±0.13", "0.51", "±0.13",
+        "finds", "what", "is", "not", "there",
+    ]  # fmt: skip
+    numbers = [f"{planted['das']:.2f}", "0.01", "±0.13", "0.01", "±0.13"]
+    assert lines["das"].split() == ["concepts", "das", *numbers]
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_a_run_of_controls_alone_has_their_table(make_trial):
+    text = summary(controls(make_trial))
+    assert text.startswith("false discovery")
+    one = summary([t for t in controls(make_trial) if t.model == "native-30k"])
+    assert "? (needs two trials)" in one

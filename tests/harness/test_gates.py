@@ -50,6 +50,21 @@ def test_a_drop_of_another_form_is_refused(text: str) -> None:
         parse_max_drop(text)
 
 
+def test_gates_ignore_controls(make_trial: MakeTrial, tmp_path: Path) -> None:
+    control, plain = make_trial(control="unplanted", skill=0.0), make_trial(skill=0.0)
+    minima = [parse_min_skill("pca:0.5", ["pca"])]
+    gates = Gates(
+        minima=minima,
+        drop=MaxDrop(amount=0.1, relative=False),
+        before={t.cell: t.model_copy(update={"skill": 1.0}) for t in (control, plain)},
+    )
+    assert gates.failure(control) == ""
+    assert gates.failure(plain) != ""
+    lines = [trial.model_dump_json() + "\n" for trial in (control, plain)]
+    (tmp_path / "t.jsonl").write_text("".join(lines), encoding="utf-8")
+    assert load_comparison("t.jsonl", store=tmp_path / "s", root=tmp_path) == {plain.cell: plain}
+
+
 def test_a_trial_fails_below_its_bound(make_trial: MakeTrial) -> None:
     gates = Gates(
         minima=[parse_min_skill("pca:0.5", ["pca"]), parse_min_skill("features/ica:0.9", ["features/ica"])]

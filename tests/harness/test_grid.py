@@ -10,6 +10,7 @@ import pytest
 
 from interp_bench.errors import RegistrationError
 from interp_bench.harness.grid import Grid
+from interp_bench.harness.trial import CONTROLS
 from interp_bench.tracks.catalogue import CATALOGUE, Needs
 
 
@@ -90,3 +91,49 @@ def test_the_name_of_the_ceiling_is_taken(full: Grid) -> None:
     technique = dataclasses.replace(CATALOGUE.techniques["guessing/half"], name="ceiling")
     with pytest.raises(RegistrationError, match="belongs to the row of the truth"):
         _ = dataclasses.replace(full, techniques=[technique]).cells
+
+
+def test_controls_follow_their_problem_and_leave_out_the_truth(fakes: ModuleType, full: Grid) -> None:
+    fakes.offer_controls("unplanted", "shuffled")
+    grid = dataclasses.replace(full, controls=CONTROLS)
+    problems = [problem for problem, _ in groupby(grid.cells, key=lambda cell: cell.problem)]
+    assert len(problems) == len(set(problems)) == 4
+    rows = [(cell.control, cell.row.name) for cell in grid.cells if cell.problem == problems[0]]
+    assert rows == [
+        *[("", name) for name in ("ceiling", "random", "half", "reader")],
+        *[("unplanted", name) for name in ("random", "half", "reader")],
+        *[("shuffled", name) for name in ("random", "half", "reader")],
+    ]
+    assert {cell.key for cell in full.cells} < {cell.key for cell in grid.cells}
+    assert len({cell.key for cell in grid.cells}) == len({cell.name for cell in grid.cells}) == 40
+    assert grid.cells[5].name.endswith("-0-unplanted]")
+    (absent,) = grid.explain()
+    assert (absent.what, absent.reason) == (
+        "control rerandomised of guessing", "the track has no such control",
+    )  # fmt: skip
+
+
+def test_few_controls_keep_to_small_models_one_task_and_the_first_seed(fakes: ModuleType, full: Grid) -> None:
+    fakes.offer_controls(*CONTROLS)
+    numbers = CATALOGUE.tasks["guessing/numbers"]
+    tasks = [
+        dataclasses.replace(numbers, name="a", quick=Needs()),
+        dataclasses.replace(numbers, name="c"),
+        dataclasses.replace(numbers, name="b"),
+    ]
+    sizes = {"big": 250_001, "limit": 250_000, "middle": 100_001, "little": 100_000}
+    specs = [fakes.FakeSpec(id=name, params=params) for name, params in sizes.items()]
+    grid = dataclasses.replace(
+        full, tasks=tasks, specs=specs, seeds=(4, 2), controls=CONTROLS, few_controls=True
+    )
+    asked = {(cell.spec.id, cell.task.name, cell.seed) for cell in grid.cells if cell.control}
+    assert asked == {(name, "b", 4) for name in ("limit", "middle", "little")}
+    found = {name: {cell.control for cell in grid.cells if cell.spec.id == name} for name in sizes}
+    assert found == {
+        "big": {""},
+        "limit": {"", "unplanted", "shuffled"},
+        "middle": {"", "unplanted", "shuffled"},
+        "little": {"", *CONTROLS},
+    }
+    alone = dataclasses.replace(grid, controls=("rerandomised",))
+    assert {cell.spec.id for cell in alone.cells if cell.control} == {"little"}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pytest
 
 from interp_bench.harness.grid import Cell
+from interp_bench.harness.keys import content_key
+from interp_bench.harness.trial import CONTROLS
 
 
 @pytest.fixture
@@ -36,11 +39,37 @@ def _task(cell: Cell, **changes: Any) -> Cell:
         lambda cell: dataclasses.replace(cell, seed=9),
         lambda cell: dataclasses.replace(cell, device="cuda"),
         lambda cell: dataclasses.replace(cell, model_revision="r2"),
+        lambda cell: dataclasses.replace(cell, control="unplanted"),
         lambda cell: dataclasses.replace(cell, floor=dataclasses.replace(cell.floor, version=2)),
     ],
 )
 def test_what_decides_the_result_changes_the_key(cell: Cell, change: Any) -> None:
     assert change(cell).key != cell.key
+
+
+def test_controls_differ_and_the_key_without_one_is_what_it_was_before_there_were_any() -> None:
+    class Numbers:
+        id, version, arguments = "guessing/numbers", 1, MappingProxyType({"dial": 1})
+
+    fields: dict[str, Any] = {
+        "technique": "guessing/half",
+        "technique_version": 1,
+        "technique_fingerprint": "f",
+        "technique_arguments": {"k": 2},
+        "floor_version": 1,
+        "task": Numbers,
+        "model": "small",
+        "model_revision": "r1",
+        "seed": 3,
+        "device": "cpu",
+    }
+    parts = (
+        '{"device":"cpu","floor":1,"model":["small","r1"],"schema":1,"seed":3,'
+        '"task":["guessing/numbers",1,{"dial":1}],"technique":["guessing/half",1,"f",{"k":2}]}'
+    )
+    assert content_key(**fields) == hashlib.sha256(parts.encode()).hexdigest()[:32]
+    keys = {content_key(**fields, control=control) for control in ("", *CONTROLS)}
+    assert len(keys) == 4
 
 
 def test_what_does_not_decide_it_leaves_the_key(cell: Cell) -> None:

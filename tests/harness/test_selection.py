@@ -8,7 +8,13 @@ from types import ModuleType
 import pytest
 
 from interp_bench.errors import InterpBenchError, RegistrationError
-from interp_bench.harness.selection import parse_seeds, select_models, select_tasks, select_techniques
+from interp_bench.harness.selection import (
+    parse_seeds,
+    select_controls,
+    select_models,
+    select_tasks,
+    select_techniques,
+)
 from interp_bench.tracks.catalogue import CATALOGUE
 
 
@@ -75,3 +81,29 @@ def test_seeds_are_a_number_or_a_list(text: str, seeds: tuple[int, ...]) -> None
 def test_other_seeds_are_refused(text: str) -> None:
     with pytest.raises(InterpBenchError, match="--bench-seeds is"):
         parse_seeds(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "controls"),
+    [
+        ([], ()),
+        (["none"], ()),
+        (["all"], ("unplanted", "rerandomised", "shuffled")),
+        (["shuffled", "all"], ("unplanted", "rerandomised", "shuffled")),
+        (["shuffled", "unplanted", "shuffled"], ("unplanted", "shuffled")),
+    ],
+)
+def test_controls_are_selected(names: list[str], controls: tuple[str, ...]) -> None:
+    assert select_controls(names) == controls
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["unplantd"], "no control is called 'unplantd' .did you mean 'unplanted'"),
+        (["none", "all"], "none takes no other"),
+    ],
+)
+def test_unknown_controls_are_refused(names: list[str], words: str) -> None:
+    with pytest.raises(InterpBenchError, match=words):
+        select_controls(names)

@@ -11,7 +11,7 @@ import pytest
 
 from interp_bench.errors import StoreError
 from interp_bench.harness.store import APPLICATION_ID, Store
-from interp_bench.harness.trial import SCHEMA, CheckNumbers
+from interp_bench.harness.trial import CONTROLS, SCHEMA, CheckNumbers
 
 if TYPE_CHECKING:
     from tests.conftest import MakeTrial
@@ -81,6 +81,28 @@ def test_latest_has_one_trial_for_each_technique_task_model_and_seed(
         for trial in trials:
             store.put(trial)
         assert {trial.key for trial in store.latest()} == {"0a", "1a", "0b", "1b"}
+
+
+def test_a_control_replaces_no_other_trial(path: Path, make_trial: MakeTrial) -> None:
+    trials = [make_trial(key=control, control=control) for control in ("", *CONTROLS)]
+    with Store.open(path) as store:
+        for trial in trials:
+            store.put(trial)
+        assert {trial.control for trial in store.latest()} == {"", *CONTROLS}
+        assert store.get("unplanted") == trials[1]
+
+
+def test_a_file_from_before_there_were_controls_is_read(path: Path, make_trial: MakeTrial) -> None:
+    with Store.open(path) as store:
+        store.put(make_trial(run_id="a"))
+    with sqlite3.connect(path) as older:
+        older.execute("UPDATE trials SET json = json_remove(json, '$.control')")
+    older.close()
+    newer = make_trial(run_id="b", key="other")
+    with Store.open(path) as store:
+        assert store.latest() == [make_trial(run_id="a")]
+        store.put(newer)
+        assert store.latest() == [newer]
 
 
 def test_the_newest_trial_of_a_key_settles_it(path: Path, make_trial: MakeTrial) -> None:

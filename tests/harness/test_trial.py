@@ -51,7 +51,16 @@ def test_scores_that_are_not_finite_are_refused(make_trial: MakeTrial, value: fl
 def test_names(make_trial: MakeTrial) -> None:
     trial = make_trial()
     assert trial.name == "features/dictionary[pca-tiny-0]"
-    assert trial.cell == ("features/pca", "features/dictionary", "tiny", 0)
+    assert trial.cell == ("features/pca", "features/dictionary", "tiny", 0, "")
+    control = make_trial(control="unplanted")
+    assert control.name == "features/dictionary[pca-tiny-0-unplanted]"
+    assert control.cell == (*trial.cell[:4], "unplanted")
+
+
+def test_trials_from_before_there_were_controls_are_read(make_trial: MakeTrial) -> None:
+    stored = make_trial().model_dump()
+    del stored["control"]
+    assert Trial.model_validate(stored) == make_trial()
 
 
 @pytest.mark.parametrize("module", ["trial", "store", "estimate", "gates", "threads", "folders"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -255,3 +256,43 @@ def test_a_technique_elsewhere_leaves_the_store_in_the_project_pytest_was_starte
     result.assert_outcomes(passed=6)
     assert {trial.technique for trial in project.stored()} >= {"mine"}
     assert not (elsewhere / ".interp-bench").exists()
+
+
+def test_small_models_answer_controls_by_default(project: Project, fakes: ModuleType) -> None:
+    fakes.offer_controls("unplanted", "shuffled")
+    result = project.bench("--bench-seeds", "2", "--bench-technique", "reader", "-k", "small")
+    result.assert_outcomes(passed=6 + 4)
+    trials = project.latest()
+    assert trials["numbers[reader-small-0]"].skill == 1.0
+    assert trials["numbers[reader-small-0-unplanted]"].skill < 0.1  # type: ignore[operator]
+    assert trials["numbers[reader-small-0-unplanted]"].control == "unplanted"
+    assert trials["numbers[reader-small-0-shuffled]"].skill == 1.0
+    assert "numbers[reader-small-1-unplanted]" not in trials
+    result.stdout.fnmatch_lines(["false discovery*", "guessing*reader*1.00*"])
+    again = project.bench("--bench-seeds", "2", "--bench-technique", "reader", "-k", "small")
+    again.stdout.fnmatch_lines(["*10 stored already; none to run"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "controls"),
+    [
+        ((), set()),
+        (("--bench-control", "none"), set()),
+        (("--bench-control", "all"), {"unplanted", "shuffled"}),
+        (("--bench-control", "unplanted"), {"unplanted"}),
+        (("--bench-control", "rerandomised"), set()),
+    ],
+)
+def test_controls_are_asked_by_name_where_a_model_is_named(
+    project: Project, fakes: ModuleType, arguments: tuple[str, ...], controls: set[str]
+) -> None:
+    fakes.offer_controls("unplanted", "shuffled")
+    project.bench(*SMALL, *arguments)
+    asked = {(trial.control, trial.seed) for trial in project.stored() if trial.control}
+    assert asked == {(control, seed) for control in controls for seed in (0, 1)}
+
+
+def test_a_gate_lets_controls_pass(project: Project, fakes: ModuleType) -> None:
+    fakes.offer_controls("unplanted")
+    result = project.bench(*SMALL, "--bench-control", "all", "--bench-min-skill", "reader:0.9")
+    result.assert_outcomes(passed=8 + 6)

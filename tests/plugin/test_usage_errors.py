@@ -44,6 +44,8 @@ def _refused(result: pytest.RunResult, *words: str) -> None:
         (["--bench-seeds", "many"], ["--bench-seeds is 'many'", "0,5,7"]),
         (["--bench-device", "gpu"], ["--bench-device is 'gpu'", "cpu, cuda, mps"]),
         (["--bench-device", "cuda:99"], ["--bench-device is 'cuda:99'", "no such device"]),
+        (["--bench-control", "unplantd"], ["no control is called 'unplantd'", "did you mean 'unplanted'"]),
+        (["--bench-control", "none", "--bench-control", "all"], ["none takes no other control"]),
         (["--bench-min-skill", "half"], ["--bench-min-skill is 'half'", "pca:0.5"]),
         (["--bench-min-skill", "halv:0.5"], ["no technique is called 'halv'", "did you mean 'half'"]),
         (["--bench-compare-fail", "skill:-5%"], ["needs --bench-compare"]),
