@@ -127,11 +127,6 @@ def test_planting_leaves_the_global_generator_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_ratio_superposes_features_where_units_allow_it() -> None:
-    planted = plant_dictionary(host("convnext-slim-20k"), 0, replace(DIALS, ratio=2.0))
-    assert planted.directions.shape == (40, 20)
-
-
 def test_correlated_detectors_fire_together() -> None:
     def largest_overlap(correlation: float) -> float:
         dials = replace(DIALS, correlation=correlation, p_lo=0.08)

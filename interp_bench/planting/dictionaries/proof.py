@@ -17,6 +17,7 @@ from interp_bench.planting.passes import read_sites
 
 N_SETS = 50
 _AT_ONCE = 256
+_POSITIONS = 8
 _TINY = 1e-12
 _NEAR = 0.05
 _STEPS = 12
@@ -58,6 +59,7 @@ class _Network:
     def __init__(self, model: Model, planted: PlantedDictionary) -> None:
         self.model, self.planted = model, planted
         self.writes = planted.writes
+        self._known: tuple[Probes, dict[str, Tensor]] | None = None
 
     def inputs(self, index: Tensor) -> Tensor:
         """Return the inputs (n, ...) with these numbers."""
@@ -66,6 +68,19 @@ class _Network:
     def outputs(self, probes: Probes) -> Tensor:
         """Return what units put out on probes as recorded, (n_probes, position, n) in float64."""
         return self.planted.outputs.cpu()[probes.inputs].double()
+
+    def whole(self, probes: Probes) -> dict[str, Tensor]:
+        """Return what branches read, their hidden units and the site on probes with nothing edited.
+
+        The last answer is remembered; its tensors are not to be changed.
+        """
+        if self._known is None or self._known[0] is not probes:
+            branches = [held.branch for held in self.planted.held]
+            names = [name for branch in branches for name in (branch.reads, branch.hidden)]
+            sites = tuple(dict.fromkeys((*names, self.planted.site)))
+            found = self.read(self.inputs(probes.inputs), {}, *sites)
+            self._known = probes, dict(zip(sites, found, strict=True))
+        return self._known[1]
 
     def site(self, inputs: Tensor, patches: dict[str, Edit]) -> Tensor:
         """Return the site (n, position, d_site)."""
@@ -109,7 +124,7 @@ def _joint_checks(network: _Network, probes: Probes) -> list[Check]:
     planted, inputs = network.planted, network.inputs(probes.inputs)
     cuts = {held.branch.hidden: _cut(held.units) for held in planted.held}
     expected = network.outputs(probes) @ network.writes
-    lost = network.site(inputs, {}) - network.site(inputs, cuts)
+    lost = network.whole(probes)[planted.site] - network.site(inputs, cuts)
     inert, unchanged = _sets_of_the_rest(network, probes)
     return [
         Check(name="sufficiency error", value=_error(lost, expected), relation="<=", bound=0.05),
@@ -130,6 +145,8 @@ def _sets_of_the_rest(network: _Network, probes: Probes) -> tuple[float, float]:
     keep[:, held.units] = True
     index = probes.inputs[torch.arange(N_SETS) % len(probes.inputs)]
     inputs = network.inputs(index)
+    if network.model.modality == "lm":
+        inputs = inputs[:, :_POSITIONS]  # later tokens change nothing before them, and cost time
     hidden = [other.branch.hidden for other in planted.held]
     *live, without = network.read(inputs, {hidden[0]: _mask(keep)}, *hidden, planted.site)
     cuts = {other.branch.hidden: _cut(other.units) for other in planted.held[1:]}
@@ -138,8 +155,8 @@ def _sets_of_the_rest(network: _Network, probes: Probes) -> tuple[float, float]:
     for other, values in zip(planted.held, live, strict=True):
         codes[..., other.features] = values[..., other.units]
     pairs = zip(without - neither, codes @ network.writes, strict=True)
-    before = planted.outputs.cpu()[index].double()[..., held.features]
-    return max(_error(*pair) for pair in pairs), _error(codes[..., held.features], before)
+    before = planted.outputs[index.to(planted.outputs.device), : without.shape[1]].cpu().double()
+    return max(_error(*pair) for pair in pairs), _error(codes[..., held.features], before[..., held.features])
 
 
 def _single_checks(network: _Network, parts: list[Probes]) -> list[Check]:
@@ -167,14 +184,13 @@ def _single_checks(network: _Network, parts: list[Probes]) -> list[Check]:
 def _loss_of_each(network: _Network, probes: Probes) -> Tensor:
     """Return what the site loses (n_probes, position, d_site) with each feature's unit cut at its place."""
     inputs, held = network.inputs(probes.inputs), network.planted.held
-    hidden = [part.branch.hidden for part in held]
-    *recorded, whole = network.read(inputs, {}, *hidden, network.planted.site)
-    edits = {}
-    for part, values in zip(held, recorded, strict=True):
+    whole, edits = network.whole(probes), {}
+    for part in held:
         at, units = _in_branch(part, probes)
+        values = whole[part.branch.hidden].clone()
         values[probes.row[at], probes.position[at], units] = 0
         edits[part.branch.hidden] = _put(values)
-    return whole - network.site(inputs, edits)
+    return whole[network.planted.site] - network.site(inputs, edits)
 
 
 def _near_checks(network: _Network, parts: list[Probes]) -> list[Check]:
@@ -205,8 +221,7 @@ def _near_threshold(
     held, inputs = network.planted.held[index], network.inputs(probes.inputs)
     row, position, branch = probes.row[at], probes.position[at], held.branch
     above = [part.branch.hidden for part in network.planted.held[index + 1 :]]
-    sites = dict.fromkeys((branch.reads, branch.hidden, *above))
-    recorded = dict(zip(sites, network.read(inputs, {}, *sites), strict=True))
+    recorded = network.whole(probes)
 
     def moved(height: float) -> dict[str, Edit]:
         values = recorded[branch.reads].clone()
