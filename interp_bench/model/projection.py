@@ -92,6 +92,35 @@ class Projection:
         else:
             mine[:, self.columns] = weight.to(mine.dtype)
 
+    def write_columns(self, which: Tensor, weight: Tensor) -> None:
+        """Set some columns (d_in, n_which) in place; nothing else of the weight is copied."""
+        mine = matrix(self.module)
+        mine[:, self._places(which).to(mine.device)] = weight.to(mine)
+
+    def write_biases(self, which: Tensor, bias: Tensor) -> None:
+        """Set some entries (n_which,) of the bias in place; does nothing where the module has none."""
+        mine = self._bias()
+        if mine is not None:
+            mine[self._places(which).to(mine.device)] = bias.to(mine)
+
+    def read_columns(self, which: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return some columns (d_in, n_which) and their biases (n_which,), as float64 copies on the CPU."""
+        mine, bias = matrix(self.module), self._bias()
+        places = self._places(which).to(mine.device)
+        weight = mine[:, places].to("cpu", torch.float64)
+        return weight, None if bias is None else bias[places].to("cpu", torch.float64)
+
+    def zero(self) -> None:
+        """Make all columns and their biases zero in place."""
+        mine, bias = matrix(self.module), self._bias()
+        which = slice(None) if self.columns is None else self.columns
+        mine[:, which] = 0
+        if bias is not None:
+            bias[which] = 0
+
+    def _places(self, which: Tensor) -> Tensor:
+        return which if self.columns is None else self.columns.to(which.device)[which]
+
     def read_bias(self) -> Tensor | None:
         """Return the bias (n,) as a float64 copy, or None where the module has none."""
         bias = self._bias()
@@ -114,6 +143,11 @@ class Projection:
         """Set rows of the weight in place, from row ``start`` on."""
         mine = matrix(self.module)
         mine[start : start + len(weight)] = weight.to(mine.dtype)
+
+    def write_inputs(self, which: Tensor, weight: Tensor) -> None:
+        """Set some rows (n_which, n) in place, all columns of the module."""
+        mine = matrix(self.module)
+        mine[which.to(mine.device)] = weight.to(mine)
 
     def _bias(self) -> Tensor | None:
         bias = getattr(self.module, "bias", None)

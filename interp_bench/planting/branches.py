@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +47,15 @@ class Branch(ABC):
         """Return what the units' weights multiply (..., d_in), from the activation at ``reads``."""
 
     @abstractmethod
+    def pre_activations(self, x: Tensor, units: Tensor) -> Tensor:
+        """Return (n,) what the detecting unit ``units[i]`` makes of ``x[i]``, before its activation function.
+
+        Args:
+            x: (n, d_in), as ``inputs`` gives it; differentiable.
+            units: (n,) indices.
+        """
+
+    @abstractmethod
     def wire(self, units: Tensor, weights: Tensor, offsets: Tensor, steady: Tensor | None) -> None:
         """Make units read ``act(weights @ x - offsets)``.
 
@@ -61,6 +71,14 @@ class Branch(ABC):
     def write(self, units: Tensor, directions: Tensor) -> None:
         """Make a unit's output of 1 add its row of ``directions`` (n, width of site) to the site."""
 
+    def quiet(self) -> None:
+        """Make zero all that the block writes to the stream, so that it hands on what it gets.
+
+        Raises:
+            PlantingError: this branch is not one of several.
+        """
+        raise PlantingError(f"{self.site}: this branch cannot be made quiet")
+
     def silence(self, units: Tensor, width: int) -> None:
         """Make units write nothing."""
         self.write(units, torch.zeros(len(units), width, dtype=torch.float64))
@@ -74,6 +92,7 @@ class MlpBranch(Branch):
         norm: module between ``reads`` and the MLP; None where ``reads`` is its output already.
         up, gate, down: its projections.
         scale: (width,) layer scale after the MLP, or None.
+        beside: the output projection of the attention of the same block, or None.
     """
 
     site: str
@@ -84,6 +103,7 @@ class MlpBranch(Branch):
     gate: Projection | None
     down: Projection
     scale: Tensor | None
+    beside: Projection | None = None
     gain: float = _SMOOTH
 
     @property
@@ -100,31 +120,40 @@ class MlpBranch(Branch):
         """Return the normalised stream."""
         if self.norm is None:
             return read
-        with torch.no_grad():
-            out: Tensor = self.norm(read)
+        out: Tensor = self.norm(read)
         return out
+
+    def pre_activations(self, x: Tensor, units: Tensor) -> Tensor:
+        """Return what the gate, or the up projection where there is none, makes of ``x``."""
+        weights, bias = (self.gate or self.up).read_columns(units)
+        read: Tensor = (x.to("cpu", torch.float64) * weights.T).sum(1)
+        return read if bias is None else read + bias
 
     def wire(self, units: Tensor, weights: Tensor, offsets: Tensor, steady: Tensor | None) -> None:
         """Rewire the detecting projection; the up projection of gated units reads ``steady``."""
         detector = self.gate or self.up
         if self.affine:
-            _write_bias(detector, units, -offsets)
+            detector.write_biases(units, -offsets)
         else:
             assert steady is not None
             weights = weights - offsets[:, None] * steady
-        _write_columns(detector, units, weights)
+        detector.write_columns(units, weights.T)
         if self.gate is not None:
             assert steady is not None
-            _write_columns(self.up, units, steady.expand_as(weights))
-            if self.up.read_bias() is not None:
-                _write_bias(self.up, units, torch.zeros(len(units)))
+            self.up.write_columns(units, steady.expand_as(weights).T)
+            self.up.write_biases(units, torch.zeros(len(units)))
 
     def write(self, units: Tensor, directions: Tensor) -> None:
         """Rewire the down projection."""
         if self.scale is not None:
             directions = directions / _usable(self.scale, self.site)
-        for unit, row in zip(units.tolist(), directions, strict=True):
-            self.down.write_rows(unit, row[None])
+        self.down.write_inputs(units, directions)
+
+    def quiet(self) -> None:
+        """Make the down projection zero, and the attention's output beside it."""
+        self.down.zero()
+        if self.beside is not None:
+            self.beside.zero()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +183,16 @@ class ConvBranch(Branch):
         """Return the channels at each position."""
         return read
 
+    def pre_activations(self, x: Tensor, units: Tensor) -> Tensor:
+        """Return what the centre taps of the first convolution and its batch norm make of ``x``."""
+        kernel, norm = self.first.weight.data, self.first_norm
+        taps = kernel[units, :, kernel.shape[2] // 2, kernel.shape[3] // 2].double().cpu()
+        mean, variance = _statistics(norm)
+        scale = norm.weight.data.double().cpu() / (variance + norm.eps).sqrt()
+        read = (x.to("cpu", torch.float64) * taps).sum(1) - mean[units]
+        out: Tensor = read * scale[units] + norm.bias.data.double().cpu()[units]
+        return out
+
     def wire(self, units: Tensor, weights: Tensor, offsets: Tensor, steady: Tensor | None) -> None:
         """Rewire the first convolution; its batch norm is made the identity on these channels."""
         kernel, norm = self.first.weight.data, self.first_norm
@@ -172,6 +211,26 @@ class ConvBranch(Branch):
         kernel[:, units] = 0
         row, column = kernel.shape[2] // 2, kernel.shape[3] // 2
         kernel[:, units, row, column] = (directions / _usable(scale, self.site)).T.to(kernel)
+
+
+def branches_up(model: Model) -> Iterator[Branch]:
+    """Yield the middle branch, then those of the blocks above it that write to the same stream.
+
+    Raises:
+        PlantingError: the network has no branch that units can be rewired in.
+    """
+    yield middle_branch(model)
+    anatomy = model.anatomy
+    if isinstance(anatomy, TransformerAnatomy):
+        for layer in range(len(anatomy.blocks) // 3 + 1, len(anatomy.blocks)):
+            yield _transformer_branch(anatomy, layer)
+    elif anatomy is not None and anatomy.family == "convnext":
+        paths = list(anatomy.blocks)
+        first = paths[len(paths) // 2]
+        stage = first.rpartition(".")[0]
+        for path in paths[len(paths) // 2 + 1 :]:
+            if path.rpartition(".")[0] == stage:
+                yield _convnext_branch(path, anatomy.blocks[path])
 
 
 def middle_branch(model: Model) -> Branch:
@@ -213,6 +272,7 @@ def _transformer_branch(anatomy: TransformerAnatomy, layer: int) -> MlpBranch:
         up=block.mlp_in,
         gate=block.mlp_gate,
         down=block.mlp_out,
+        beside=block.out,
         scale=None if scale is None else scale.data,
     )
 
@@ -253,19 +313,6 @@ def _resnet_branch(before: str, path: str, block: nn.Module) -> ConvBranch:
         second=second,
         second_norm=second_norm,
     )
-
-
-def _write_columns(projection: Projection, units: Tensor, weights: Tensor) -> None:
-    whole = projection.read()
-    whole[:, units.to(whole.device)] = weights.T.to(whole)
-    projection.write(whole)
-
-
-def _write_bias(projection: Projection, units: Tensor, bias: Tensor) -> None:
-    whole = projection.read_bias()
-    assert whole is not None
-    whole[units.to(whole.device)] = bias.to(whole)
-    projection.write_bias(whole)
 
 
 def _statistics(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,9 @@ from interp_bench.errors import PlantingError
 from interp_bench.harness.discovery import load_tasks
 from interp_bench.model.handle import Model
 from interp_bench.model.opening import open_model
-from interp_bench.planting.dictionary import Dials, PlantedDictionary, plant_dictionary, steady_read
-from interp_bench.planting.dictionary_proof import certify_dictionary
+from interp_bench.planting.dictionaries.detectors import steady_read
+from interp_bench.planting.dictionaries.plant import Dials, PlantedDictionary, plant_dictionary
+from interp_bench.planting.dictionaries.proof import certify_dictionary
 from interp_bench.planting.passes import read_sites
 from interp_bench.registry import load_registry
 from interp_bench.tracks.features import TRACK, Dictionary, FeatureProblem, FeatureTruth
@@ -47,10 +48,10 @@ def posed(model: Model, planted: PlantedDictionary) -> tuple[FeatureProblem, Fea
     problem = FeatureProblem(
         model=model,
         seed=1,
-        site=planted.branch.site,
+        site=planted.site,
         inputs=planted.inputs,
         rows=planted.rows,
-        n_features=len(planted.units),
+        n_features=len(planted.gains),
         _recorded=planted.activations,
     )
     return problem, FeatureTruth(directions=planted.directions.float(), codes=planted.codes)
@@ -64,7 +65,7 @@ def test_certificate_passes(case: tuple[Model, PlantedDictionary]) -> None:
 
 def test_samples_are_what_the_handle_reads_at_the_site(case: tuple[Model, PlantedDictionary]) -> None:
     model, planted = case
-    whole = model.activations(planted.inputs, planted.branch.site).flatten(0, 1)[planted.rows]
+    whole = model.activations(planted.inputs, planted.site).flatten(0, 1)[planted.rows]
     torch.testing.assert_close(planted.activations, whole, rtol=1e-4, atol=1e-4)
 
 
@@ -108,7 +109,7 @@ def test_certificate_fails_when_codes_are_too_large(case: tuple[Model, PlantedDi
 def test_certificate_fails_when_another_mechanism_runs() -> None:
     model = host("native-30k")
     planted = plant_dictionary(model, 0, DIALS)
-    planted.branch.silence(planted.units[:1], model.width(planted.branch.site))
+    planted.held[0].branch.silence(planted.held[0].units[:1], model.width(planted.site))
     assert "direction 0" in certify_dictionary(model, planted).reason
 
 
@@ -124,11 +125,6 @@ def test_planting_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
     plant_dictionary(model, 0, DIALS)
     assert torch.equal(before, torch.get_rng_state())
-
-
-def test_ratio_superposes_features_where_units_allow_it() -> None:
-    planted = plant_dictionary(host("convnext-slim-20k"), 0, replace(DIALS, ratio=2.0))
-    assert planted.directions.shape == (40, 20)
 
 
 def test_correlated_detectors_fire_together() -> None:

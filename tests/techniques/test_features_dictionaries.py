@@ -71,6 +71,12 @@ def test_answers_keep_the_contract(technique: Callable[..., Dictionary]) -> None
     assert not first.directions.requires_grad
 
 
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_many_more_features_than_dimensions_are_answered(technique: Callable[..., Dictionary]) -> None:
+    problem, truth = sparse(n=64, d=8, samples=300)
+    assert 0 < TRACK.score(problem, truth, technique(problem))["mcc"] < 1
+
+
 def test_every_technique_of_the_track_is_tested_here() -> None:
     for info in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{info.name}")

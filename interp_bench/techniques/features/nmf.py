@@ -27,7 +27,7 @@ def nmf(problem: FeatureProblem, *, iterations: int = 40) -> Dictionary:
     x = x - x.mean(0)
     parts = torch.cat([x.clamp(min=0), (-x).clamp(min=0)], dim=1).numpy()
     model = NMF(
-        n_components=problem.n_features,
+        n_components=min(problem.n_features, *parts.shape),  # the initial SVD has no more
         init="nndsvda",
         max_iter=iterations,
         random_state=problem.seed % 2**32,

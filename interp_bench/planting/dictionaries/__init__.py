@@ -1,0 +1,1 @@
+"""Dictionaries: many sparse features at one site, their statistics, their plant and its proof."""
