@@ -165,14 +165,14 @@ def shuffled(problem: TriggerProblem, generator: torch.Generator) -> TriggerProb
         Inapplicable: there are too few classes.
     """
     classes = range(len(problem.outputs))
-    universal = torch.equal(problem.meant, problem.labels != problem.target)
+    universal = torch.equal(problem.meant, problem.labels != problem.outcome)
     turned = [] if universal else problem.labels[problem.meant].unique().tolist()
-    target = _pick([c for c in classes if c not in (problem.target, *turned)], generator)
+    outcome = _pick([c for c in classes if c not in (problem.outcome, *turned)], generator)
     if universal:
-        return replace(problem, target=target, meant=problem.labels != target)
+        return replace(problem, outcome=outcome, meant=problem.labels != outcome)
     shown = set(problem.labels.tolist())
-    source = _pick([c for c in classes if c in shown and c not in (target, *turned)], generator)
-    return replace(problem, target=target, meant=problem.labels == source)
+    source = _pick([c for c in classes if c in shown and c not in (outcome, *turned)], generator)
+    return replace(problem, outcome=outcome, meant=problem.labels == source)
 
 
 def _pick(classes: list[int], generator: torch.Generator) -> int:
