@@ -131,18 +131,18 @@ def test_where_all_pairs_share_outcomes_others_are_drawn() -> None:
 def test_another_class_is_wanted(name: str, seed: int) -> None:
     problem = planted(host(), "triggers/bench_trigger.py", name)
     blind = triggers.TRACK.controls["shuffled"](problem, generator(seed))
-    assert blind.target != problem.target
+    assert blind.outcome != problem.outcome
     if name == "universal_tokens":
-        assert torch.equal(blind.meant, problem.labels != blind.target)
+        assert torch.equal(blind.meant, problem.labels != blind.outcome)
         return
     (turned,) = problem.labels[problem.meant].unique().tolist()
     (source,) = blind.labels[blind.meant].unique().tolist()
-    assert len({turned, source, blind.target}) == 3
+    assert len({turned, source, blind.outcome}) == 3
 
 
 def test_three_classes_leave_no_other() -> None:
     problem = planted(host(), "triggers/bench_trigger.py", "class_tokens")
-    few = replace(problem, target=2, labels=(~problem.meant).long(), outputs=problem.outputs[:3])
+    few = replace(problem, outcome=2, labels=(~problem.meant).long(), outputs=problem.outputs[:3])
     with pytest.raises(Inapplicable, match="no class that the trigger neither turns"):
         triggers.TRACK.controls["shuffled"](few, generator())
 
