@@ -24,7 +24,7 @@ def varying_sites(problem: ConceptProblem) -> list[str]:
 def scaled_features(problem: ConceptProblem, site: str) -> Array:
     """Return centred features (n, width), divided by one number so that their mean variance is 1.
 
-    One number for all directions keeps every technique equivariant under rotations.
+    One number for all directions adds no dependence on the basis of the residual stream.
     """
     x = problem.features(site).double().cpu().numpy()
     centred: Array = x - x.mean(0)
