@@ -32,7 +32,10 @@ def visual_evidence(
 def centred_evidence(
     model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 9, decoys: int = 3, spread: float = 0.05
 ) -> Planted[AttributionProblem, AttributionTruth]:
-    """Which pixels are the pattern, where it stands near the centre, as photographers would have it."""
+    """Which pixels are the pattern, where it stands near the centre, as photographers would have it.
+
+    A control: nearness to the centre finds much of it without the model.
+    """
     return _planted(model, seed, patterns, n_inputs, Scene(decoys=decoys, spread=spread))
 
 
@@ -40,7 +43,11 @@ def centred_evidence(
 def edge_rich_evidence(
     model: Model, seed: int, *, patterns: int = 8, n_inputs: int = 9, white: float = 0.1
 ) -> Planted[AttributionProblem, AttributionTruth]:
-    """Which pixels are the pattern, where nothing else in the image has such edges."""
+    """Which pixels are the pattern, where nothing else in the image has such edges.
+
+    A control: an edge detector finds it without the model, so a technique that does has not shown
+    that it explains anything.
+    """
     return _planted(model, seed, patterns, n_inputs, Scene(decoys=0, white=white))
 
 
