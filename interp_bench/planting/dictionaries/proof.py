@@ -19,7 +19,7 @@ N_SETS = 50
 _AT_ONCE = 256
 _POSITIONS = 8
 _TINY = 1e-12
-_NEAR = 0.05
+_NEAR = 0.1
 _STEPS = 12
 
 Edit = Callable[[Tensor], Tensor]
