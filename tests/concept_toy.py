@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from interp_bench.model.handle import Model
+from interp_bench.planting.concepts.causal import CausalModel, Variable
 from interp_bench.registry import load_registry
 from interp_bench.tracks.concepts import ConceptProblem, ConceptTruth
 from interp_bench.tracks.recall import Recall
@@ -69,12 +70,17 @@ def toy(
     values = module.values[held_out]
     pairs = (values[:, None] != values[None]).all(2).nonzero()
     truth = ConceptTruth(
-        carriers={"after": module.carriers[:n_values]},
+        causal=CausalModel(
+            variables=tuple(
+                Variable(name=name, outputs=outputs, carriers={"after": module.carriers[outputs]})
+                for name, outputs in zip("vw", torch.arange(2 * n_values).view(2, n_values), strict=True)
+            ),
+            position=-1,
+        ),
         inputs=_inputs(module, held_out),
         values=values,
         base=pairs[:, 0],
         source=pairs[:, 1],
-        outputs=torch.arange(2 * n_values).view(2, n_values),
         recall=Recall(-1),
     )
     return problem, truth

@@ -46,6 +46,17 @@ def step(reads: Reads, middle: float, width: float, out: str, code: Tensor) -> l
     ]
 
 
+def linear(slot: str, weights: Tensor, out: str, code: Tensor) -> list[Neuron]:
+    """Return two neurons that write ``code`` times a read, whatever its sign.
+
+    ``f(x) - f(-x) = x`` holds exactly of gelu, silu and relu.
+    """
+    return [
+        Neuron(reads=((slot, sign * weights),), threshold=0.0, slot=out, code=sign * code, slope=1.0)
+        for sign in (1, -1)
+    ]
+
+
 def implant_neurons(
     stream: Stream,
     layer: int,

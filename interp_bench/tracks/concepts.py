@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from interp_bench.errors import ContractError, near_name
-from interp_bench.model.handle import Model
+from interp_bench.planting.concepts.causal import CausalModel
+from interp_bench.planting.concepts.interchange import run_from as run_from
+from interp_bench.planting.concepts.interchange import swap as swap
 from interp_bench.tracks.base import Metric, Problem, Track, other_outputs, require_finite, require_shape
 from interp_bench.tracks.catalogue import CATALOGUE
 from interp_bench.tracks.recall import Recall
@@ -148,60 +150,34 @@ class ConceptProblem(Problem):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConceptTruth:
-    """The key: the variable's own directions at each site, and held-out pairs.
-
-    The variable of interest comes first, the other one second.
+    """The key: a causal model of the variables, and held-out pairs.
 
     Attributes:
-        carriers: site -> (r, width) orthonormal rows, in order of depth; sites that are not here do
-            not carry the variable.
-        inputs: held-out inputs, in which the two variables are independent.
-        values: (n_inputs, 2) values of the two variables.
-        base, source: (n_pairs,) indices into ``inputs``; both variables differ within each pair.
-        outputs: (2, n_values) logit that each value of each variable raises.
+        causal: which variables there are, the one of interest first, where each is carried, and what it
+            raises; interchange is graded by what this model expects.
+        inputs: held-out inputs, in which the variables are independent.
+        values: (n_inputs, n_variables) values of the variables.
+        base, source: (n_pairs,) indices into ``inputs``; every variable differs within each pair.
         recall: remembers activations of the held-out inputs.
     """
 
-    carriers: Mapping[str, Tensor]
+    causal: CausalModel
     inputs: Tensor
     values: Tensor
     base: Tensor
     source: Tensor
-    outputs: Tensor
     recall: Recall
+
+    @property
+    def carriers(self) -> Mapping[str, Tensor]:
+        """Site -> (r, width) orthonormal rows of the variable of interest, in order of depth."""
+        return self.causal.variables[0].carriers
 
 
 def read_logits(logits: Tensor, outputs: Tensor) -> Tensor:
     """Return logits at indices ``outputs``, of the last position where there are positions."""
     final = logits[:, -1] if logits.ndim == 3 else logits
     return final[:, outputs.to(final.device)]
-
-
-def swap(base: Tensor, source: Tensor, basis: Tensor, position: int | None) -> Tensor:
-    """Return ``base`` (n, position, width) with its part in a subspace taken from ``source``.
-
-    Args:
-        base: activations that are changed.
-        source: activations (n, position, width) that the part is taken from.
-        basis: (k, width) orthonormal rows.
-        position: the position to change; None for all.
-    """
-    rows = basis.to(base.device, torch.float32)
-    where = slice(None) if position is None else position
-    difference = (source[:, where] - base[:, where]).float()
-    changed = base.clone()
-    changed[:, where] = base[:, where] + (difference @ rows.T @ rows).to(base.dtype)
-    return changed
-
-
-def run_from(model: Model, inputs: Tensor, site: str, values: Tensor) -> Tensor:
-    """Return the logits that follow from activations (n, position, width) at a residual-stream site.
-
-    Everything downstream of such a site reads nothing else, so the network in front of it is run
-    on a single input only.
-    """
-    with model.patch({site: values}):
-        return model(inputs[:1])
 
 
 def orthonormal(directions: Tensor, rank: int | None = None) -> Tensor:
@@ -224,18 +200,19 @@ def orthonormal(directions: Tensor, rank: int | None = None) -> Tensor:
 
 
 def decisions(problem: ConceptProblem, truth: ConceptTruth, subspace: Subspace) -> tuple[Tensor, Tensor]:
-    """Return (n_pairs,) bool: whether each held-out pair took the source's variable, and kept the other."""
+    """Return (n_pairs,) bool: whether each held-out pair took the source's variable, and kept the others."""
     both = torch.cat([truth.base, truth.source])
     whole = truth.recall.whole(problem.model, truth.inputs, subspace.site, both)
     base, source = whole.chunk(2)
-    parts = []
+    found = []
     with torch.no_grad():
         basis = subspace.basis.detach()
         for b, s in zip(torch.split(base, _BATCH), torch.split(source, _BATCH), strict=True):
-            logits = run_from(problem.model, truth.inputs, subspace.site, swap(b, s, basis, problem.position))
-            parts.append([read_logits(logits, outputs).argmax(1).cpu() for outputs in truth.outputs])
-    first, second = (torch.cat(list(chosen)) for chosen in zip(*parts, strict=True))
-    return first == truth.values[truth.source, 0], second == truth.values[truth.base, 1]
+            swapped = swap(b, s, basis, problem.position)
+            found.append(truth.causal.verdicts(run_from(problem.model, truth.inputs, subspace.site, swapped)))
+    expected = truth.causal.expected(truth.values[truth.base], truth.values[truth.source], (0,))
+    agreed = torch.cat(found) == expected
+    return agreed[:, 0], agreed[:, 1:].all(1)
 
 
 def overlap(basis: Tensor, carriers: Tensor | None) -> float:

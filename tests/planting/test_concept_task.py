@@ -14,6 +14,7 @@ from interp_bench.model.opening import open_model
 from interp_bench.registry import load_registry
 from interp_bench.tracks.base import Planted
 from interp_bench.tracks.concepts import TRACK, ConceptProblem, ConceptTruth, Subspace
+from interp_bench.tracks.planted_concept import tied_values
 
 PATH = Path(__file__).parents[2] / "tasks" / "concepts" / "bench_concept.py"
 HOSTS = {
@@ -71,7 +72,8 @@ def test_the_problem_does_not_hold_the_key(case: Planted[Any, Any]) -> None:
     }
     held_out = {tuple(row.flatten().tolist()) for row in case.truth.inputs}
     assert not held_out & {tuple(row.flatten().tolist()) for row in case.problem.inputs}
-    assert set(case.truth.outputs[0].tolist()).isdisjoint(case.truth.outputs[1].tolist())
+    first, second = (set(variable.outputs.tolist()) for variable in case.truth.causal.variables)
+    assert first.isdisjoint(second)
 
 
 def test_the_logits_of_the_variable_say_its_value(case: Planted[Any, Any]) -> None:
@@ -92,9 +94,7 @@ def test_the_same_seed_plants_the_same_and_another_seed_does_not() -> None:
 
 
 def test_correlation_ties_the_second_variable_to_the_first() -> None:
-    tasks = load_tasks(PATH)
-    draw = tasks[0].function.__globals__["correlated_values"]
-    values = draw(4000, 4, 0.6, torch.Generator().manual_seed(0))
+    values = tied_values(4000, 4, (0.6,), torch.Generator().manual_seed(0))
     assert torch.bincount(values[:, 0]).tolist() == [1000] * 4
     assert float((values[:, 0] == values[:, 1]).double().mean()) == pytest.approx(0.6, abs=0.03)
 
