@@ -213,24 +213,23 @@ class ConvBranch(Branch):
         kernel[:, units, row, column] = (directions / _usable(scale, self.site)).T.to(kernel)
 
 
-def branches_up(model: Model) -> Iterator[Branch]:
-    """Yield the middle branch, then those of the blocks above it that write to the same stream.
+def stacks(model: Model) -> Iterator[list[Branch]]:
+    """Yield the middle branch and those above it that write to the same stream, then from one block lower.
 
     Raises:
         PlantingError: the network has no branch that units can be rewired in.
     """
-    yield middle_branch(model)
-    anatomy = model.anatomy
+    middle, anatomy = middle_branch(model), model.anatomy
     if isinstance(anatomy, TransformerAnatomy):
-        for layer in range(len(anatomy.blocks) // 3 + 1, len(anatomy.blocks)):
-            yield _transformer_branch(anatomy, layer)
+        for first in range(len(anatomy.blocks) // 3, -1, -1):
+            yield [_transformer_branch(anatomy, layer) for layer in range(first, len(anatomy.blocks))]
     elif anatomy is not None and anatomy.family == "convnext":
-        paths = list(anatomy.blocks)
-        first = paths[len(paths) // 2]
-        stage = first.rpartition(".")[0]
-        for path in paths[len(paths) // 2 + 1 :]:
-            if path.rpartition(".")[0] == stage:
-                yield _convnext_branch(path, anatomy.blocks[path])
+        stage = middle.site.rpartition(".")[0]
+        paths = [path for path in anatomy.blocks if path.rpartition(".")[0] == stage]
+        for first in range(paths.index(middle.site), -1, -1):
+            yield [_convnext_branch(path, anatomy.blocks[path]) for path in paths[first:]]
+    else:
+        yield [middle]
 
 
 def middle_branch(model: Model) -> Branch:

@@ -84,7 +84,7 @@ def visual_dictionary(
         seed: seed of plant and data.
         ratio: features per dimension, up to 8. Up to 1, as far as half of the hidden units and 128
             features allow; above 1 exactly, in the units of several blocks where one has not enough.
-            A ResNet's branch has no room for ratios above 0.88.
+            In a ResNet one branch writes to the site, with room for about 0.88.
         snr: norm of the planted part of the site over that of the host's part.
         p_hi: firing rate of the commonest feature.
         p_lo: firing rate of the rarest feature; a child fires at most 0.3 times as often as its parent.

@@ -10,7 +10,7 @@ import torch
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
 from interp_bench.model.opening import open_model
-from interp_bench.planting.branches import branches_up
+from interp_bench.planting.branches import middle_branch
 from interp_bench.planting.dictionaries.layout import lay_out
 from interp_bench.planting.dictionaries.plant import Dials, PlantedDictionary, plant_dictionary
 from interp_bench.planting.dictionaries.proof import certify_dictionary
@@ -69,7 +69,7 @@ def test_parents_fire_as_often_as_asked_and_children_a_bounded_share(
 
 
 def test_own_rates_leave_to_parents_what_children_do_not_bring() -> None:
-    branch = next(branches_up(host("native-150k")))
+    branch = middle_branch(host("native-150k"))
     rates = torch.tensor([0.5, 0.2, 0.1, 0.05], dtype=torch.float64)
     layout = lay_out(rates, 0.5, [branch])
     assert layout.rates.tolist() == pytest.approx([0.5, 0.15, 0.1, 0.05])  # at most 0.3 times the parent
@@ -120,6 +120,14 @@ def test_ratio_takes_the_units_of_several_blocks() -> None:
     rest = planted.activations.double() - part
     ratio = (part - part.mean(0)).square().sum(1).mean() / (rest - rest.mean(0)).square().sum(1).mean()
     assert float(ratio.sqrt()) == pytest.approx(DIALS.snr, rel=0.25)
+
+
+def test_ratio_starts_lower_where_the_blocks_above_are_too_few() -> None:
+    model = host("native-150k")  # 128 units a block: 112 + 2 * 128 = 368 from the middle, 496 from below
+    planted = plant_dictionary(model, 0, replace(DIALS, ratio=6.0))
+    assert [held.branch.site[:8] for held in planted.held] == [f"blocks.{layer}" for layer in range(4)]
+    certificate = certify_dictionary(model, planted)
+    assert certificate.passed, certificate.reason
 
 
 def test_certificate_fails_when_a_block_above_answers_to_features() -> None:

@@ -101,19 +101,19 @@ def room(branch: Branch, index: int) -> int:
     return branch.n_units if index else branch.n_units - -(-branch.n_units // _HOST_SHARE)
 
 
-def enough(candidates: Iterable[Branch], n: int, width: int) -> list[Branch]:
-    """Take branches until there is room for ``n`` features.
+def enough(stacks: Iterable[list[Branch]], n: int, width: int) -> list[Branch]:
+    """Return the lower part of the first stack that has room for ``n`` features.
 
     Raises:
-        PlantingError: all together have less; the message says how much.
+        PlantingError: none has; the message says how much room there is.
     """
-    taken: list[Branch] = []
     places = 0
-    for branch in candidates:
-        taken.append(branch)
-        places += room(branch, len(taken) - 1)
-        if places >= n:
-            return taken
+    for stack in stacks:
+        rooms = [room(branch, index) for index, branch in enumerate(stack)]
+        for height in range(1, len(stack) + 1):
+            places = max(places, sum(rooms[:height]))
+            if sum(rooms[:height]) >= n:
+                return stack[:height]
     raise PlantingError(
-        f"{taken[0].site}: room for {places} features, not {n}; ratio can be {places / width:.2f} at most"
+        f"hidden units have room for {places} features, not {n}; ratio can be {places / width:.2f} at most"
     )

@@ -10,6 +10,7 @@ detectors, and never fire together.
 
 More features than one branch holds are shared out among the branches of the blocks above, all of
 whose other writes to the stream are made zero: else the host would answer to the features below.
+Where even these have too few units, the lowest branch is a lower one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch.nn.functional import normalize
 
 from interp_bench.errors import PlantingError
 from interp_bench.model.handle import Model
-from interp_bench.planting.branches import Branch, branches_up, middle_branch
+from interp_bench.planting.branches import Branch, middle_branch, stacks
 from interp_bench.planting.dictionaries.detectors import Detectors, add_constant, draw_detectors, is_unsteady
 from interp_bench.planting.dictionaries.layout import Layout, enough, lay_out
 from interp_bench.planting.dictionaries.rates import zipf_rates
@@ -150,7 +151,7 @@ def plant_dictionary(model: Model, seed: int, dials: Dials) -> PlantedDictionary
     first = middle_branch(model)
     width = model.width(first.site)
     n = _number(first, width, dials)
-    branches = enough(branches_up(model), n, width)
+    branches = enough(stacks(model), n, width)
     layout = lay_out(zipf_rates(n, dials.p_hi, dials.p_lo, dials.zipf), dials.hierarchy, branches)
     dear = model.spec.params > _DEAR
     inputs, rows = _samples(model, first, dials.samples or (1800 if dear else 3000), generator)
