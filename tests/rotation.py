@@ -51,6 +51,11 @@ def _turned(truth: Any, rotation: Tensor) -> Any:
     if isinstance(truth, FeatureTruth):
         return replace(truth, directions=(truth.directions.double() @ rotation).float())
     if isinstance(truth, ConceptTruth):
-        carriers = {site: (rows.double() @ rotation).float() for site, rows in truth.carriers.items()}
-        return replace(truth, carriers=carriers, recall=Recall(-1))
+        variables = tuple(
+            replace(
+                v, carriers={site: (rows.double() @ rotation).float() for site, rows in v.carriers.items()}
+            )
+            for v in truth.causal.variables
+        )
+        return replace(truth, causal=replace(truth.causal, variables=variables), recall=Recall(-1))
     return truth
