@@ -70,11 +70,12 @@ def _circuit() -> Planting:
 
 
 def _evidence() -> Planting:
+    from interp_bench.planting.evidence.base import Scene
     from interp_bench.planting.evidence.certify import certify_evidence
     from interp_bench.planting.evidence.plant import plant_evidence
 
     return Planting(
-        plant=lambda model: plant_evidence(model, (8,), seed=SEED),
+        plant=lambda model: plant_evidence(model, (8,), seed=SEED, scene=Scene(length=16)),
         certify=lambda model, evidence: certify_evidence(model, evidence, SEED + 1, n_sites=1),
     )
 
@@ -150,7 +151,7 @@ def main() -> int:
     parser.add_argument("--one", nargs=3, metavar=("MODEL", "FORMAT", "PLANT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(*options.one)))
+        print(json.dumps(measure(*options.one)), flush=True)
         return 0
     jobs = [(host, dtype, plant) for host, dtype in HOSTS for plant in plants_of(host)]
     rows = []
