@@ -186,6 +186,23 @@ TURNS: tuple[Turn, ...] = (
         model="native-150k",
         technique="occlusion",
     ),
+    Turn(
+        task="concepts/decoy_concept",
+        dial="decoy",
+        easy=0.0,
+        hard=3.0,
+        model="native-150k",
+        technique="logistic_probe",
+        given={"correlation": 0.9},
+    ),
+    Turn(
+        task="concepts/rotated_concept",
+        dial="n_train",
+        easy=512,
+        hard=48,
+        model="native-150k",
+        technique="lda",
+    ),
 )
 
 

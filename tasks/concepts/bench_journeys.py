@@ -65,7 +65,7 @@ def erased_concept(
 @task(
     version=1,
     needs=Needs(kinds=_KINDS),
-    quick=Needs(kinds=_KINDS, max_params=200_000),
+    quick=_QUICK,
 )
 def decoy_concept(
     model: Model,
