@@ -15,7 +15,7 @@ from interp_bench.tracks.circuits import CircuitProblem, CircuitTruth
 from interp_bench.tracks.planted_circuit import planted_circuit
 
 
-@task(version=2, needs=Needs(modalities=("image",), kinds=("vit",)))
+@task(version=2, needs=Needs(modalities=("image",), kinds=("vit",)), quick=Needs(max_params=1_000_000))
 def evidence_route(
     model: Model, seed: int, *, rho: float = 0.25, n_patterns: int = 8, n_pairs: int = 12
 ) -> Planted[CircuitProblem, CircuitTruth]:

@@ -37,7 +37,11 @@ def marker_concept(
     return _plant(model, seed, n_values, n_train, correlation, Scene(length=length))
 
 
-@task(version=1, needs=Needs(modalities=("image",), kinds=("resnet", "convnext", "vit")))
+@task(
+    version=1,
+    needs=Needs(modalities=("image",), kinds=("resnet", "convnext", "vit")),
+    quick=Needs(max_params=1_000_000),
+)
 def visual_concept(
     model: Model, seed: int, *, n_values: int = 4, n_train: int = 256, correlation: float = 0.6
 ) -> Planted[ConceptProblem, ConceptTruth]:
