@@ -58,6 +58,19 @@ class _Writes:
             where.clear()
         where[layer] = value
 
+    def at(self, rows: slice) -> _Writes:
+        """Return views of some rows."""
+
+        def taken(values: dict[int, Tensor]) -> dict[int, Tensor]:
+            return {layer: value[rows] for layer, value in values.items()}
+
+        return _Writes(
+            stream=taken(self.stream),
+            middle=taken(self.middle),
+            heads=taken(self.heads),
+            mlps=taken(self.mlps),
+        )
+
     def before(self, group: _Group) -> Tensor:
         """Return the residual stream that a group of destinations reads."""
         return (self.middle if group[0] == "m" else self.stream)[group[1]]
@@ -78,10 +91,11 @@ class EdgeRuns:
         if isinstance(model.anatomy, ConvAnatomy):
             self._replacement = source_outputs(model, others)
             return
-        self.own, self.theirs = _Writes(), _Writes()
-        for batch, writes in ((inputs, self.own), (others, self.theirs)):
-            with torch.no_grad(), hooked(writes.hooks(model.transformer)):
-                model(batch)
+        both, n = _Writes(), len(inputs)
+        # In one forward, since reading the weights of a large network takes as long as using them.
+        with torch.no_grad(), hooked(both.hooks(model.transformer)):
+            model(torch.cat([inputs, others]))
+        self.own, self.theirs = both.at(slice(n)), both.at(slice(n, None))
 
     def logits(self, cut: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return the logits with edges cut.

@@ -13,7 +13,7 @@ from interp_bench.model.handle import Model
 from interp_bench.planting.certificate import Certificate, Check
 from interp_bench.planting.circuits.base import Pairs, PlantedCircuit
 
-_TOGETHER = 16  # inputs that random sets are tried on in one run
+_TOGETHER = 25  # inputs that random sets are tried on in one run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +122,11 @@ def _edge(trial: _Trial, edge: Edge, bounds: CircuitBounds) -> list[Check]:
 
 def _near(model: Model, circuit: PlantedCircuit, pairs: Pairs, bound: float) -> list[Check]:
     """Check that the network tells apart inputs that differ as little as possible."""
-    sides = zip(("clean", "changed"), (pairs.clean, pairs.corrupted), pairs.outcomes.unbind(1), strict=True)
+    decided = circuit.decided(model.logits(torch.cat([pairs.clean, pairs.corrupted])))
+    sides = zip(("clean", "changed"), decided.split(len(pairs)), pairs.outcomes.unbind(1), strict=True)
     checks = []
-    for name, inputs, outcome in sides:
-        right = circuit.decided(model.logits(inputs)) == outcome
-        value = float(right.double().mean())
+    for name, winners, outcome in sides:
+        value = float((winners == outcome).double().mean())
         checks.append(Check(name=f"near[{name}]", value=value, relation=">=", bound=bound))
     return checks
 

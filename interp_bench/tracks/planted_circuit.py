@@ -43,7 +43,7 @@ def planted_circuit(
         n_pairs, certified = max(4, n_pairs // 4), max(8, certified // 4)
         bounds = replace(bounds, rows=1)
     if model.spec.params > HUGE:
-        bounds = replace(bounds, most=min(bounds.most, 200))
+        bounds = replace(bounds, most=min(bounds.most, 100))
     # Far from the seeds that plants draw from, which are small numbers.
     generator = torch.Generator().manual_seed(seed + 2**40)
     certificate = certify_circuit(model, circuit, generator, bounds, n_pairs=certified)
