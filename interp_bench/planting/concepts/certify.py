@@ -312,7 +312,9 @@ def _varying(trial: ConceptTrial, site: str, carriers: Tensor) -> Tensor:
     rows = carriers.double().cpu()
     rest = rest - rest @ rows.T @ rows
     _, strength, directions = torch.linalg.svd(rest, full_matrices=False)
-    span = directions[strength > 1e-4 * strength[0]].float()
+    # What is left below is rounding, which in bfloat16 reaches every direction.
+    least = max(1e-4, 4 * torch.finfo(x.dtype).eps)
+    span = directions[strength > least * strength[0]].float()
     turn: Tensor = torch.linalg.qr(torch.randn(len(span), len(span), generator=trial.generator)).Q
     varying: Tensor = turn @ span
     return varying
