@@ -35,8 +35,12 @@ def export(trials: Iterable[Trial], folder: Path) -> dict[Path, int]:
 
 
 def line(trial: Trial) -> str:
-    """Return one trial as one line: keys sorted, floats in their shortest exact form."""
-    return json.dumps(trial.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    """Return one trial as one line: keys sorted, floats in their shortest exact form.
+
+    Only controls name their control, so that other lines are what they were before there were any.
+    """
+    fields = trial.model_dump(mode="json", exclude=None if trial.control else {"control"})
+    return json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def read(folder: Path) -> tuple[Trial, ...]:

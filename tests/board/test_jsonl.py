@@ -93,3 +93,12 @@ def test_unwritable_folder_is_one_line(make_trial, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write"):
         jsonl.export([make_trial()], tmp_path / "file" / "folder")
+
+
+def test_controls_are_written_beside_the_trial_that_they_belong_to(make_trial, tmp_path):
+    plain = make_trial()
+    controls = [make_trial(control=name, key=name) for name in ("shuffled", "unplanted")]
+    jsonl.export([*controls, plain], tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "features.jsonl").read_text("utf-8").splitlines()]
+    assert [row.get("control") for row in rows] == [None, "shuffled", "unplanted"]
+    assert jsonl.read(tmp_path) == (plain, *controls)
