@@ -8,6 +8,7 @@ InterpBenchError
 ├── ContractError        a technique broke its contract while it ran
 ├── Inapplicable         a technique does not apply to this problem; the trial is skipped
 ├── PlantingError        a task cannot plant its mechanism in this model
+├── IsolationError       a technique cannot be run in a process of its own
 └── StoreError           the trial store is damaged, foreign or of another schema
 """
 
@@ -47,6 +48,10 @@ class Inapplicable(InterpBenchError):
 
 class PlantingError(InterpBenchError):
     """A mechanism does not fit into this model; the trial becomes ``invalid`` with this reason."""
+
+
+class IsolationError(InterpBenchError):
+    """A technique cannot be run in a process of its own; the text says what is in the way."""
 
 
 class StoreError(InterpBenchError):

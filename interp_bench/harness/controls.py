@@ -1,13 +1,10 @@
-"""Negative controls: the weights that a network gets for a while, and answers that outlast them."""
+"""Negative controls: the weights that a network gets for a while."""
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -97,17 +94,3 @@ def _trained(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
             for leaf, buffer in part.named_buffers(recurse=False):
                 if buffer.ndim == 1:
                     yield f"{name}.{leaf}" if name else leaf, buffer
-
-
-def outlasting(answer: object) -> object:
-    """Return an answer that shares no memory with the network, whose weights are about to change."""
-    if not is_dataclass(answer) or isinstance(answer, type):
-        return copy.deepcopy(answer)
-    values: dict[str, Any] = {field.name: getattr(answer, field.name) for field in fields(answer)}
-    return replace(
-        answer,
-        **{
-            name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
-            for name, value in values.items()
-        },
-    )

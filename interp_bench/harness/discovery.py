@@ -9,6 +9,7 @@ import pkgutil
 import sys
 import traceback
 import warnings
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -22,19 +23,28 @@ PACKAGES = ("interp_bench.tracks", "interp_bench.techniques")
 """Packages whose modules are all imported, so that what they define is registered."""
 
 
+def load_packages(packages: Iterable[str]) -> None:
+    """Import all modules of some packages, so that what they define is registered.
+
+    Raises:
+        RegistrationError: one of them cannot be imported; one line.
+    """
+    for package in packages:
+        for name in _modules(package):
+            with explained(f"module {name}"):
+                importlib.import_module(name)
+
+
 def load_installed() -> None:
     """Import everything that the package and the installed plugins register.
 
     Raises:
         RegistrationError: a plugin cannot be imported, or breaks the contract; one line.
     """
-    for package in PACKAGES:
-        for name in _modules(package):
-            with _explained(f"module {name}"):
-                importlib.import_module(name)
+    load_packages(PACKAGES)
     for entry in entry_points(group=ENTRY_POINTS):
         owner = entry.dist.name if entry.dist is not None else "unknown"
-        with _explained(f"entry point {entry.name!r} of package {owner!r} ({entry.value})"):
+        with explained(f"entry point {entry.name!r} of package {owner!r} ({entry.value})"):
             entry.load()
 
 
@@ -85,7 +95,7 @@ def load_file(path: Path) -> None:
         for key in [key for key, entry in shelf.items() if entry.origin == path]:
             del shelf[key]
     try:
-        with _explained(str(path)):
+        with explained(str(path)):
             spec.loader.exec_module(module)
     except RegistrationError:
         del sys.modules[name]
@@ -97,7 +107,7 @@ def _modules(package: str) -> list[str]:
     return [info.name for info in pkgutil.walk_packages(root.__path__, f"{package}.")]
 
 
-class _explained:
+class explained:
     """Turn any failure of an import into one line; warnings of imported code are not ours to raise."""
 
     def __init__(self, what: str) -> None:

@@ -16,17 +16,13 @@ import numpy as np
 import psutil
 import torch
 
-from interp_bench.errors import (
-    ContractError,
-    Inapplicable,
-    PlantingError,
-    UnavailableError,
-)
+from interp_bench.errors import ContractError, Inapplicable, PlantingError
 from interp_bench.harness import controls
 from interp_bench.harness.checksums import weights
+from interp_bench.harness.faults import Fault, fault_of, one_line
 from interp_bench.harness.grid import Cell
-from interp_bench.harness.guards import ContentState, ModuleState, ProcessState, borrowed_generators
-from interp_bench.harness.trial import Status
+from interp_bench.harness.guards import ModuleState, ProcessState, borrowed_generators
+from interp_bench.harness.sight import Sight
 
 if TYPE_CHECKING:
     from interp_bench.model.handle import Model
@@ -39,40 +35,6 @@ FLOOR_DRAWS = 16
 _NOTHING_TO_MEASURE = 1e-6
 
 Opener = Callable[["ModelSpec", str], "Model"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Why a problem or a trial has no scores.
-
-    Attributes:
-        status, reason: for the trial.
-        error: the exception behind it, for the traceback; None where there is nothing to mend.
-    """
-
-    status: Status
-    reason: str
-    error: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
-    """What rows see, and must leave as it is.
-
-    Attributes:
-        problem: the planted problem, or that of a control.
-        content, module_state: its tensors and weights, hooks and flags as they were.
-    """
-
-    problem: Problem
-    content: ContentState
-    module_state: ModuleState
-
-    @classmethod
-    def of(cls, problem: Problem) -> Sight:
-        """Return the sight of a problem on its model as it is now."""
-        module = problem.model.module
-        return cls(problem=problem, content=ContentState(module, problem), module_state=ModuleState(module))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,9 +74,13 @@ class Stages:
         self._problem: tuple[str, str, int] | None = None
         self._stage = Stage()
 
+    def stands(self, cell: Cell) -> bool:
+        """Return whether the problem of a cell is the one that is planted."""
+        return cell.problem == self._problem
+
     def of(self, cell: Cell) -> Stage:
         """Return the stage of a cell's problem, planted now unless it stands already."""
-        if cell.problem != self._problem:
+        if not self.stands(cell):
             self.drop()
             self._stage = self._prepare(cell)
             self._problem = cell.problem
@@ -280,34 +246,6 @@ def seed_for(cell: Cell, purpose: str, index: int) -> int:
     """Return a seed below 2**31 of its own for each problem, purpose and index."""
     digest = hashlib.sha256(repr((cell.problem, purpose, index)).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-def fault_of(error: BaseException, where: str) -> Fault:
-    """Return the fault that an exception stands for.
-
-    Args:
-        error: what was raised.
-        where: who raised it, put before the reason.
-    """
-    match error:
-        case Inapplicable() | UnavailableError():
-            return Fault(status="skipped", reason=one_line(error))
-        case MemoryError() | torch.OutOfMemoryError():
-            return Fault(status="out_of_memory", reason=f"{where}{_named(error)}", error=error)
-        case RuntimeError() if "DefaultCPUAllocator" in str(error) or "out of memory" in str(error).lower():
-            return Fault(status="out_of_memory", reason=f"{where}{_named(error)}", error=error)
-        case _:
-            return Fault(status="failed", reason=f"{where}{_named(error)}", error=error)
-
-
-def one_line(error: BaseException) -> str:
-    """Return the text of an exception as one line of at most 500 characters."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 500 else text[:497] + "..."
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {one_line(error)}".rstrip(": ")
 
 
 def _unmeasurable(primary: Any, floor: Mapping[str, float], ceiling: Mapping[str, float]) -> Fault | None:

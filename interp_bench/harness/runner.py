@@ -4,50 +4,36 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from interp_bench.errors import ContractError
-from interp_bench.harness.controls import outlasting
+from interp_bench.harness.attending import Attended, attend, counted_warnings
+from interp_bench.harness.calling import Caller, Here
+from interp_bench.harness.faults import Fault, fault_of
 from interp_bench.harness.grid import CEILING, Cell
-from interp_bench.harness.guards import Breach, ProcessState, borrowed_generators
 from interp_bench.harness.meter import Cost, CostMeter
-from interp_bench.harness.problems import (
-    FLOOR_DRAWS,
-    Fault,
-    Opener,
-    Sight,
-    Stage,
-    Stages,
-    fault_of,
-    graded,
-    row_problem,
-)
+from interp_bench.harness.problems import FLOOR_DRAWS, Opener, Stage, Stages, graded
 from interp_bench.harness.recording import record
+from interp_bench.harness.sight import Sight
 from interp_bench.harness.trial import Provenance, Trial, skill_of
-
-if TYPE_CHECKING:
-    from interp_bench.tracks.base import Problem
-    from interp_bench.tracks.catalogue import Technique
-
-Call = Callable[["Technique", "Problem"], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A trial, and the exception behind it when it failed.
+    """A trial, and what is behind it when it failed.
 
     Attributes:
         trial: what is stored.
-        error: for the traceback; None unless the trial failed.
+        error: the exception, where it was raised in this process.
+        trace: the traceback in text, or what was written last.
     """
 
     trial: Trial
     error: BaseException | None = None
+    trace: str = ""
 
 
 @dataclass(slots=True)
@@ -73,9 +59,12 @@ class _Attempt:
     posed: bool = True
 
 
-def call_here(technique: Technique, problem: Problem) -> object:
-    """Call a technique in this process."""
-    return technique.function(problem)
+class _Unshown(Exception):
+    """A control cannot be shown; carries the fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
 
 
 class Runner:
@@ -85,7 +74,7 @@ class Runner:
         opener: opens a model on a device.
         run: id of the run.
         provenance: called once a trial.
-        call: how a technique is called; the seam at which another process can take over.
+        caller: how techniques are called, here or in processes of their own.
         floor_draws: guesses that the floor of a problem is the mean of.
     """
 
@@ -95,21 +84,24 @@ class Runner:
         opener: Opener,
         run: str,
         provenance: Callable[[], Provenance],
-        call: Call = call_here,
+        caller: Caller | None = None,
         floor_draws: int = FLOOR_DRAWS,
     ) -> None:
         self._stages = Stages(opener, floor_draws=floor_draws)
         self._run = run
         self._provenance = provenance
-        self._call = call
+        self._caller = caller or Here()
         self._floor_draws = floor_draws
 
     def run(self, cell: Cell) -> Outcome:
         """Run one cell; whatever happens in it becomes the status of its trial."""
         provenance = self._provenance()
+        if not self._stages.stands(cell):
+            self._caller.forget()
         stage = self._stages.of(cell)
         attempt = self._attempt(cell, stage) if stage.fault is None else _Attempt(fault=stage.fault)
         if attempt.spoilt:
+            self._caller.forget()
             self._stages.drop()
         if not attempt.posed:
             stage = Stage(seconds=stage.seconds)
@@ -136,62 +128,59 @@ class Runner:
             certificate=stage.planted.certificate.as_numbers() if stage.planted else {},
             warnings=dict(attempt.warnings),
         )
-        return Outcome(trial=trial, error=fault.error if fault else None)
+        return Outcome(trial=trial, error=fault.error if fault else None, trace=fault.trace if fault else "")
 
     def close(self) -> None:
-        """Let go of the open model."""
+        """Let go of the open model, and end the processes of the caller."""
+        self._caller.close()
         self._stages.close()
 
     def _attempt(self, cell: Cell, stage: Stage) -> _Attempt:
         assert stage.planted is not None
-        attempt, answer = _Attempt(posed=False), None
+        attempt = _Attempt()
         try:
-            with self._stages.sight(cell) as sight:
-                attempt.posed = True
-                with borrowed_generators(row_problem(cell, sight.problem).seed), _counted(attempt.warnings):
-                    answer = self._answer(cell, stage, sight, attempt)
-        except Exception as error:
-            if attempt.posed:
-                raise
-            attempt.fault = fault_of(error, f"control {cell.control} of task {cell.task.id}: ")
+            attended = self._attended(cell, stage)
+        except _Unshown as unshown:
+            return _Attempt(posed=False, fault=unshown.fault)
+        attempt.fault, attempt.cost, attempt.spoilt = attended.fault, attended.cost, attended.spoilt
+        attempt.warnings = attended.warnings
         if attempt.fault is None:
             start = time.perf_counter()
             try:
-                with _counted(attempt.warnings):
-                    attempt.scores = _settled(cell, stage, graded(cell, stage.planted, answer))
+                with counted_warnings(attempt.warnings):
+                    attempt.scores = _settled(cell, stage, graded(cell, stage.planted, attended.answer))
             except Exception as error:
                 attempt.fault = fault_of(error, _title(cell))
             attempt.grade_seconds = time.perf_counter() - start
         return attempt
 
-    def _answer(self, cell: Cell, stage: Stage, sight: Sight, attempt: _Attempt) -> object:
-        assert stage.planted is not None
-        problem = row_problem(cell, sight.problem)
-        process, answer = ProcessState(), None
-        meter = CostMeter(problem.model)
-        try:
-            with meter:
-                if cell.row.technique is None:
-                    answer = cell.task.track.true_answer(stage.planted.problem, stage.planted.truth)
-                else:
-                    answer = self._call(cell.row.technique, problem)
-            if cell.control:
-                answer = outlasting(answer)
-        except (Exception, SystemExit) as error:
-            attempt.fault = fault_of(error, _title(cell))
-        attempt.cost = meter.cost
-        breaches = [*process.breaches(), *sight.module_state.breaches(), *sight.content.breaches()]
-        process.repair()
-        sight.module_state.repair()
-        attempt.spoilt = any(breach.spoilt for breach in breaches)
-        if breaches and (attempt.fault is None or attempt.fault.status == "skipped"):
-            attempt.fault = _breached(cell, breaches)
-        return answer
+    def _attended(self, cell: Cell, stage: Stage) -> Attended:
+        if cell.row.technique is not None:
+            return self._caller.call(cell, lambda: self._shown(cell))
+        planted, meter = stage.planted, None
+        assert planted is not None
+        with self._shown(cell) as sight:
+            meter = CostMeter(sight.problem.model)
+            attended = attend(
+                lambda problem: cell.task.track.true_answer(problem, planted.truth),
+                sight.problem,
+                sight,
+                meter=meter,
+                where=_title(cell),
+            )
+        attended.cost = meter.cost
+        return attended
 
-
-def _breached(cell: Cell, breaches: list[Breach]) -> Fault:
-    text = "; ".join(breach.message for breach in breaches)
-    return fault_of(ContractError(text), _title(cell))
+    @contextmanager
+    def _shown(self, cell: Cell) -> Iterator[Sight]:
+        """Show what a row sees; a control that cannot be shown is no fault of the technique."""
+        with ExitStack() as stack:
+            try:
+                sight = stack.enter_context(self._stages.sight(cell))
+            except Exception as error:
+                where = f"control {cell.control} of task {cell.task.id}: "
+                raise _Unshown(fault_of(error, where)) from error
+            yield sight
 
 
 def _title(cell: Cell) -> str:
@@ -221,12 +210,3 @@ def _skill(cell: Cell, stage: Stage, scores: dict[str, float]) -> float | None:
         return None
     name = cell.task.track.primary.name
     return skill_of(scores[name], stage.floor[name], stage.ceiling[name])
-
-
-@contextmanager
-def _counted(counter: Counter[str]) -> Iterator[None]:
-    """Catch every warning of a block, and count them by category."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    counter.update(warning.category.__name__ for warning in caught)

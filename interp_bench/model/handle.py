@@ -56,6 +56,10 @@ class Model:
         """Return e.g. ``Model('resnet18', 11,186,772 parameters)``."""
         return f"Model({self.spec.id!r}, {self.spec.params:,} parameters)"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes to another process; sites are found there anew."""
+        return {**self.__dict__, "_sites": {}}
+
     # ------------------------------------------------------------------ facts
     @property
     def modality(self) -> str:

@@ -1,0 +1,204 @@
+"""Calls techniques in workers, and says of each how it ended."""
+
+from __future__ import annotations
+
+import signal
+import weakref
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pydantic import ValidationError
+from torch import nn
+
+from interp_bench.errors import ContractError, InterpBenchError, IsolationError
+from interp_bench.harness.attending import Attended
+from interp_bench.harness.faults import Fault, fault_of, shortened
+from interp_bench.harness.grid import Cell
+from interp_bench.harness.isolation import answers
+from interp_bench.harness.isolation.job import Ending, Job, Report
+from interp_bench.harness.isolation.keeper import Settings
+from interp_bench.harness.isolation.loading import source_of
+from interp_bench.harness.isolation.packing import Home, pack
+from interp_bench.harness.isolation.staff import KeeperHandle, Nursery, Reply
+from interp_bench.harness.limits import Limits
+from interp_bench.harness.meter import Cost
+from interp_bench.harness.problems import row_problem
+from interp_bench.harness.sight import Sight
+from interp_bench.harness.trial import Status
+
+Show = Callable[[], AbstractContextManager[Sight]]
+
+_MIB = 2**20
+_SHOWN_OUTPUT = 2000
+
+
+class Isolated:
+    """Calls each technique in a worker.
+
+    Args:
+        nursery: starts the processes.
+        limits: of each trial.
+        warm: whether a worker stays for the next trial of its source; an accelerator always has it so.
+        hidden: files and folders that workers cannot read.
+    """
+
+    def __init__(
+        self, nursery: Nursery, limits: Limits, *, warm: bool = False, hidden: Sequence[Path] = ()
+    ) -> None:
+        self._nursery = nursery
+        self._limits = limits
+        self._warm = warm
+        self._hidden = tuple(str(path) for path in hidden)
+        self._keeper: KeeperHandle | None = None
+        self._held: tuple[object, ...] = ()
+        self._home: tuple[weakref.ref[nn.Module], Home] | None = None
+        nursery.start()
+
+    def call(self, cell: Cell, show: Show) -> Attended:
+        """Call the technique of a cell in a worker.
+
+        Raises:
+            IsolationError: no worker can be had.
+        """
+        technique = cell.row.technique
+        assert technique is not None
+        held = (*cell.problem, cell.control)
+        if self._keeper is None or self._held != held:
+            self.forget()
+            with show() as sight:
+                self._hold(cell, sight)
+            self._held = held
+        assert self._keeper is not None
+        job = Job(
+            do="call",
+            source=source_of(technique),
+            technique=technique.id,
+            seed=self._seed_of(cell),
+            limits=self._limits,
+        )
+        reply = self._keeper.do(job)
+        if reply is None:
+            self.forget()
+            return Attended(fault=Fault(status="crashed", reason="it ended the process that watches workers"))
+        return attended_from(reply, cell, self._limits)
+
+    def forget(self) -> None:
+        """End the keeper, so that the planted weights may change."""
+        if self._keeper is not None:
+            self._keeper.close()
+        self._keeper, self._held = None, ()
+
+    def close(self) -> None:
+        """End the keeper; the nursery goes on, for it serves the next run in this process too."""
+        self.forget()
+        if self._home is not None:
+            self._home[1].close()
+        self._home = None
+
+    def _hold(self, cell: Cell, sight: Sight) -> None:
+        model = sight.problem.model
+        accelerated = model.device.type != "cpu"
+        self._problem = sight.problem
+        home = None if cell.control or accelerated else self._home_of(model.module)
+        try:
+            parcel = pack(sight, home)
+        except Exception as error:
+            raise IsolationError(
+                f"the problem of task {cell.task.id} cannot go to a worker ({type(error).__name__}: {error})"
+                "; mend the task, or run with --bench-isolate=none"
+            ) from error
+        settings = Settings(warm=self._warm or accelerated, hidden=self._hidden)
+        try:
+            self._keeper = self._nursery.keeper(parcel, settings, accelerated=accelerated)
+        finally:
+            parcel.close()
+
+    def _home_of(self, module: nn.Module) -> Home:
+        """Return the shared memory that the weights live in, moved there the first time."""
+        if self._home is None or self._home[0]() is not module:
+            if self._home is not None:
+                self._home[1].close()
+            self._home = (weakref.ref(module), Home.of(module))
+        return self._home[1]
+
+    def _seed_of(self, cell: Cell) -> int:
+        return row_problem(cell, self._problem).seed
+
+
+def attended_from(reply: Reply, cell: Cell, limits: Limits) -> Attended:
+    """Return what came of a call, from what keeper and worker say of it."""
+    ending = reply.ending
+    attended = Attended(
+        cost=Cost(
+            seconds=max(0.0, ending.seconds),
+            cpu_seconds=max(0.0, ending.cpu_seconds),
+            peak_memory_mb=ending.peak_bytes / _MIB,
+        )
+    )
+    fault = stopped(ending, limits)
+    if fault is None:
+        fault = _as_reported(reply, cell, attended)
+    attended.fault = fault
+    if fault is not None:
+        attended.answer = None
+    return attended
+
+
+def stopped(ending: Ending, limits: Limits) -> Fault | None:
+    """Return why a worker did not come to report, or None when it did."""
+    status: Status = "failed"
+    match ending.how:
+        case "answered":
+            return None
+        case "time":
+            status, reason = "timed_out", f"took longer than {limits.seconds:g} s (--bench-timeout)"
+        case "memory":
+            status = "out_of_memory"
+            reason = f"took more than {limits.memory_bytes / 2**30:.3g} GiB (--bench-memory)"
+        case "output":
+            reason = f"wrote more than {limits.output_bytes / _MIB:.0f} MiB to its standard output and error"
+        case "died":
+            status, reason = "crashed", _death(ending.code)
+    return Fault(status=status, reason=reason, trace=ending.output[-_SHOWN_OUTPUT:])
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"ended its process with exit status {code} before it answered"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = {"SIGKILL": " (somebody, or the system for want of memory)", "SIGSEGV": " (invalid memory access)"}
+    return f"its process was ended by {name}{hint.get(name, '')}"
+
+
+def _as_reported(reply: Reply, cell: Cell, attended: Attended) -> Fault | None:
+    ending = reply.ending
+    try:
+        report = Report.model_validate_json(ending.report)
+    except ValidationError as error:
+        text = error.errors()[0]["msg"]
+        return Fault(status="crashed", reason=f"its worker reported nonsense ({text})")
+    attended.warnings = Counter(report.warnings)
+    attended.cost = Cost(
+        seconds=attended.cost.seconds,
+        cpu_seconds=attended.cost.cpu_seconds,
+        peak_memory_mb=attended.cost.peak_memory_mb,
+        forwards=report.forwards,
+        backwards=report.backwards,
+    )
+    if report.status != "ok":
+        trace = report.trace or ending.output[-_SHOWN_OUTPUT:]
+        return Fault(status=report.status, reason=shortened(report.reason), trace=trace)
+    if ending.left:
+        many = "process" if ending.left == 1 else "processes"
+        return fault_of(ContractError(f"left {ending.left} {many} running; wait for them, or end them"), "")
+    try:
+        device = "cpu" if cell.device == "cpu" else cell.device
+        attended.answer = answers.decode(reply.answer, cell.task.track.answer_type, device)
+    except InterpBenchError as error:
+        return fault_of(error, "")
+    return None

@@ -1,0 +1,358 @@
+"""The keeper: holds one problem, forks a worker for each trial, watches it, and ends what it leaves."""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from interp_bench.harness.isolation import answers
+from interp_bench.harness.isolation.gauge import Gauge
+from interp_bench.harness.isolation.inbox import Inbox
+from interp_bench.harness.isolation.job import Ending, Job
+from interp_bench.harness.isolation.lineage import (
+    adopt_orphans,
+    descendants,
+    die_with_parent,
+    end_descendants,
+)
+from interp_bench.harness.isolation.sandbox import Walls, prepare, raise_walls
+from interp_bench.harness.isolation.wire import Hangup, receive, send
+from interp_bench.harness.isolation.worker import (
+    ANSWER,
+    JOB,
+    LOST,
+    REPORT,
+    STARTED,
+    STOPPED,
+    Show,
+    close_others,
+    standard_streams,
+    work,
+)
+
+READY, ENDED, REFUSED = b"K", b"E", b"F"
+"""Kinds of messages from a keeper to the harness."""
+
+_LOOK = 0.01
+"""Seconds between two looks at a worker's memory."""
+
+_BEFORE_AND_AFTER = 60.0
+"""Seconds that a worker may take around the call, for its imports and for looking at what it left."""
+
+_TAIL = 8_000
+_CHUNK = 1 << 20
+_LONGEST_REPORT = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a keeper treats its workers.
+
+    Attributes:
+        warm: whether a worker stays for the next trial of the same source, as an accelerator needs.
+        hidden: files and folders that workers cannot read.
+    """
+
+    warm: bool = False
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Child:
+    """A worker, seen from its keeper."""
+
+    pid: int
+    channel: socket.socket
+    output: int
+    scratch: str
+    walls: Walls
+    jobs: list[Job]
+
+    def close(self) -> None:
+        self.channel.close()
+        os.close(self.output)
+        self.walls.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class Keeper:
+    """Serves the jobs of one problem.
+
+    Args:
+        channel: to the harness.
+        show: returns what techniques see.
+        settings: how workers are treated.
+    """
+
+    def __init__(self, channel: socket.socket, show: Show, settings: Settings) -> None:
+        self._channel = channel
+        self._show = show
+        self._settings = settings
+        self._worker: _Child | None = None
+        self._folder = tempfile.mkdtemp(prefix="interp-bench-")
+
+    def serve(self) -> None:
+        """Do the jobs that the harness sends, until it closes the channel."""
+        try:
+            self._worker = self._fork()
+            send(self._channel, READY)
+            while True:
+                self._do(Job.of(receive(self._channel).json()))
+        except Hangup:
+            return
+        finally:
+            end_descendants()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _do(self, job: Job) -> None:
+        worker = self._worker
+        if worker is not None and any(job.source != past.source for past in worker.jobs):
+            # Warm workers are kept apart by source, so that none finds the answers of another.
+            self._end(worker)
+            worker = None
+        worker = worker or self._fork()
+        worker.jobs.append(job)
+        watch = _Watch(worker, job, self._channel)
+        ending = watch.run()
+        kept = self._settings.warm and ending.how == "answered" and watch.clean and not ending.left
+        if not kept:
+            # Nothing of it may touch the machine while the answer is graded.
+            _kill(worker.pid)
+        send(self._channel, ENDED, ending.model_dump_json().encode())
+        if ending.how == "answered" and watch.answer is not None:
+            send(self._channel, ANSWER, watch.answer)
+        if kept:
+            end_descendants(keep=(worker.pid,))
+            self._worker = worker
+        else:
+            self._end(worker)
+            self._worker = self._fork()
+
+    def _end(self, worker: _Child) -> None:
+        _kill(worker.pid)
+        _reap(worker.pid)
+        end_descendants()
+        worker.close()
+
+    def _fork(self) -> _Child:
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        scratch = tempfile.mkdtemp(dir=self._folder)
+        walls = prepare(hidden=[Path(path) for path in self._settings.hidden], writable=[Path(scratch)])
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _live(lambda: self._work(theirs, writing, scratch, walls, parent))
+        theirs.close()
+        os.close(writing)
+        os.set_blocking(reading, False)
+        ours.setblocking(False)
+        return _Child(pid=pid, channel=ours, output=reading, scratch=scratch, walls=walls, jobs=[])
+
+    def _work(self, channel: socket.socket, output: int, scratch: str, walls: Walls, parent: int) -> None:
+        """Become a worker."""
+        os.setsid()
+        die_with_parent(parent)
+        standard_streams(output)
+        os.environ["TMPDIR"] = tempfile.tempdir = scratch
+        raise_walls(walls)
+        close_others(channel.fileno())
+        work(channel, self._show)
+
+
+class _Watch:
+    """Follows one worker through one job."""
+
+    def __init__(self, worker: _Child, job: Job, harness: socket.socket) -> None:
+        self._worker = worker
+        self._job = job
+        self._harness = harness
+        self._inbox = Inbox({REPORT: _LONGEST_REPORT, ANSWER: answers.MOST_BYTES + _LONGEST_REPORT})
+        self._gauge: Gauge | None = None
+        self._written = 0
+        self._tail = b""
+        self._report: bytes | None = None
+        self._open = True
+        self.answer: bytes | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether the worker found nothing wrong."""
+        return self._report is not None and b'"status":"ok"' in self._report
+
+    def run(self) -> Ending:
+        """Send the job, and return how it ended.
+
+        Raises:
+            Hangup: the harness is gone.
+        """
+        self._worker.channel.setblocking(True)
+        try:
+            send(self._worker.channel, JOB, self._job.as_json())
+        except Hangup:
+            self._open = False
+        self._worker.channel.setblocking(False)
+        how = self._follow()
+        self._read_output()
+        pid = self._worker.pid
+        left = len(descendants(os.getpid(), keep=(pid,))) + len(descendants(pid))
+        return self._ending(how, left)
+
+    def _follow(self) -> str:
+        poll = select.poll()
+        poll.register(self._worker.channel, select.POLLIN)
+        poll.register(self._worker.output, select.POLLIN)
+        poll.register(self._harness, select.POLLHUP | select.POLLRDHUP)
+        begun = time.monotonic()
+        deadline = begun + self._job.limits.seconds + _BEFORE_AND_AFTER
+        while self._open:
+            for descriptor, event in poll.poll(_LOOK * 1000):
+                if descriptor == self._harness.fileno():
+                    raise Hangup("the harness is gone")
+                if descriptor == self._worker.output:
+                    self._read_output()
+                    if event & select.POLLHUP and not event & select.POLLIN:
+                        poll.unregister(self._worker.output)
+                else:
+                    self._read_messages()
+            if self._finished:
+                return "answered"
+            if self._written > self._job.limits.output_bytes:
+                return "output"
+            if self._gauge is not None and self._gauge.look() > self._job.limits.memory_bytes:
+                return "memory"
+            if time.monotonic() > deadline or self._late:
+                return "time"
+        return "died"
+
+    @property
+    def _finished(self) -> bool:
+        return self._report is not None and (self.answer is not None or b'"answered":false' in self._report)
+
+    @property
+    def _late(self) -> bool:
+        running = self._gauge is not None and self._gauge.seconds == 0.0
+        return running and self._gauge.running > self._job.limits.seconds  # type: ignore[union-attr]
+
+    def _read_messages(self) -> None:
+        try:
+            data = self._worker.channel.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._open = bool(data)
+        for kind, body in self._inbox.take(data):
+            if kind == STARTED and self._gauge is None:
+                self._gauge = Gauge(self._worker.pid)
+            elif kind == STOPPED and self._gauge is not None:
+                self._gauge.stop()
+            elif kind == REPORT:
+                self._report = body
+            elif kind == ANSWER:
+                self.answer = body
+        self._open = self._open and not self._inbox.broken
+
+    def _read_output(self) -> None:
+        while True:
+            try:
+                data = os.read(self._worker.output, _CHUNK)
+            except (BlockingIOError, OSError):
+                return
+            if not data:
+                return
+            self._written += len(data)
+            self._tail = (self._tail + data)[-_TAIL:]
+            if self._written > self._job.limits.output_bytes:
+                return
+
+    def _ending(self, how: str, left: int) -> Ending:
+        gauge, code = self._gauge, 0
+        if how == "died":
+            _kill_slowly(self._worker.pid)
+            code = _reap(self._worker.pid)
+        if gauge is not None and gauge.seconds == 0.0:
+            gauge.stop()
+        return Ending.model_validate(
+            {
+                "how": how,
+                "code": code,
+                "seconds": gauge.seconds if gauge else 0.0,
+                "cpu_seconds": gauge.cpu_seconds if gauge else 0.0,
+                "peak_bytes": gauge.peak_bytes if gauge else 0,
+                "left": left,
+                "output": self._tail.decode(errors="replace"),
+                "report": (self._report or b"").decode(errors="replace"),
+            }
+        )
+
+
+def keep(channel: socket.socket, load: Callable[[], Show], settings: Settings) -> NoReturn:
+    """Be a keeper until the harness closes the channel, then end this process.
+
+    Args:
+        channel: to the harness.
+        load: returns how workers get what techniques see.
+        settings: how workers are treated.
+    """
+
+    def live() -> None:
+        adopt_orphans()
+        try:
+            show = load()
+        except Exception as error:
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            send(channel, REFUSED, text.encode())
+            return
+        # What lives now stays until the end, so that no collection touches (and copies) its pages.
+        gc.collect()
+        gc.freeze()
+        Keeper(channel, show, settings).serve()
+
+    _live(live)
+
+
+def _live(life: Callable[[], None]) -> NoReturn:
+    """Run what a forked process is for, and end it without what its parent meant to do at its end."""
+    code = LOST
+    try:
+        life()
+        code = 0
+    except Hangup:
+        pass
+    finally:
+        os._exit(code)
+
+
+def _kill(pid: int) -> None:
+    for send_signal in (os.killpg, os.kill):
+        try:
+            send_signal(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def _kill_slowly(pid: int) -> None:
+    """End a worker that has closed its channel, but leave it a moment to end by itself, for its status."""
+    for _ in range(100):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+        time.sleep(0.005)
+    _kill(pid)
+
+
+def _reap(pid: int) -> int:
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return 0
