@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,12 @@ def walled() -> Walled:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     return run
+
+
+@pytest.fixture
+def other() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the same user that is no child of the walled one."""
+    process = subprocess.Popen(["sleep", "60"], env={**os.environ, "TOLD_TO_NOBODY": "1"})
+    yield process
+    process.kill()
+    process.wait()
