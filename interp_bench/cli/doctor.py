@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from interp_bench.harness.isolation import sandbox
 from interp_bench.harness.store import DEFAULT_PATH, Store
 from interp_bench.harness.tiers import TIERS
 from interp_bench.registry import availability, load_registry
@@ -55,6 +56,7 @@ def _machine() -> None:
     for name in THREADS:
         _line(name, os.environ.get(name) or "not set; `pytest --bench` computes with one thread a process")
     _line("accelerator", _accelerator())
+    _line("walls", _walls())
 
 
 def _accelerator() -> str:
@@ -63,6 +65,13 @@ def _accelerator() -> str:
     except ImportError:
         return "unknown, torch is not installed"
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the processor is used"
+
+
+def _walls() -> str:
+    offers = sandbox.offered()
+    here = ", ".join(f"{offer.name} ({offer.means})" for offer in offers if not offer.lack)
+    lacking = "; ".join(f"no {offer.name}: {offer.lack}" for offer in offers if offer.lack)
+    return "; ".join(part for part in (here, lacking) if part)
 
 
 def _folders() -> None:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import pytest
 
 from interp_bench.cli import command, main
+from interp_bench.harness.isolation import sandbox
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,13 @@ def test_doctor_reports_versions_and_models(run):
     assert "quick tier        1 of 2 models can be opened here" in ran.out
     assert "resnet-absent: " in ran.out
     assert ran.out.endswith("nothing is missing\n")
+
+
+def test_doctor_says_which_walls_this_machine_offers_and_why_not_others(run, monkeypatch):
+    found = [sandbox.Offer(name="files", lack="too old"), sandbox.Offer(name="network", means="seccomp")]
+    monkeypatch.setattr(sandbox, "offered", lambda: tuple(found))
+    [line] = [line for line in run("doctor").out.splitlines() if line.startswith("walls")]
+    assert line.split(None, 1)[1] == "network (seccomp); no files: too old"
 
 
 def test_doctor_says_what_is_missing(run, monkeypatch):

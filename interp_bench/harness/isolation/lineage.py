@@ -1,0 +1,121 @@
+"""Processes and what they start: nobody outlives the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import psutil
+
+from interp_bench.harness.isolation.kernel import Refused, prctl
+
+_SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36
+_PAUSE = 0.002
+
+
+def die_with_parent(parent: int) -> bool:
+    """End this process as soon as its parent ends, or now if it has; return whether the kernel does so.
+
+    Args:
+        parent: id of the process that forked this one, taken before the fork. The kernel in fact waits
+            for the thread that forked: fork where a thread lives as long as its process.
+    """
+    try:
+        prctl("death signal", _SET_DEATH_SIGNAL, signal.SIGKILL)
+    except Refused:
+        return False
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return True
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of descendants whose parent ends; return whether the kernel does so.
+
+    Without it they go to the first process of the machine, and `end_descendants` finds them no more.
+    """
+    try:
+        prctl("subreaper", _SET_SUBREAPER, 1)
+    except Refused:
+        return False
+    return True
+
+
+def end_descendants(
+    root: int | None = None, *, keep: Collection[int] = (), seconds: float = 5.0
+) -> tuple[int, ...]:
+    """End every process below one, again and again until none is left; return the ids of those ended.
+
+    Each is stopped first, so that none starts others faster than it is found. Children of the caller
+    are reaped, those too that had ended before: keep what somebody still waits for.
+
+    Args:
+        root: the process below which they are, by default the caller. It is left alone.
+        keep: processes that are left alone, with all below them.
+        seconds: after this time it gives up.
+    """
+    start = os.getpid() if root is None else root
+    ended: dict[int, None] = {}
+    deadline = time.monotonic() + seconds
+    while found := _living(start, keep):
+        fresh = [pid for pid in found if pid not in ended]
+        for pid in found:
+            _send(pid, signal.SIGSTOP if pid in fresh else signal.SIGKILL)
+        ended |= dict.fromkeys(fresh)
+        if not fresh:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_PAUSE)
+    return tuple(ended)
+
+
+def _living(root: int, keep: Collection[int]) -> list[int]:
+    """Return the processes below one that still run, parents first, and reap those that do not."""
+    found, seen, todo = [], set(keep), [root]
+    while todo:
+        for pid in _children(todo.pop(0)):
+            if pid not in seen:
+                seen.add(pid)
+                todo.append(pid)
+                if not _reaped(pid):
+                    found.append(pid)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    threads = Path("/proc", str(pid), "task")
+    try:
+        lists = [(thread / "children").read_text(encoding="ascii") for thread in threads.iterdir()]
+    except OSError:
+        return _children_by_search(pid)
+    return [int(child) for text in lists for child in text.split()]
+
+
+def _children_by_search(pid: int) -> list[int]:
+    """Return the children of a process where the kernel keeps no list, or the process is gone."""
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.Error:
+        return []
+
+
+def _reaped(pid: int) -> bool:
+    """Return whether a process has ended, and take its exit status if it is the caller's to take."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        pass
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return True
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
