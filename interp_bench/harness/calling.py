@@ -22,6 +22,9 @@ Show = Callable[[], AbstractContextManager[Sight]]
 class Caller(Protocol):
     """Calls the techniques of a run."""
 
+    def prepare(self) -> None:
+        """Get ready, while a problem is planted."""
+
     def call(self, cell: Cell, show: Show) -> Attended:
         """Call the technique of a cell; whatever happens in it becomes a fault."""
 
@@ -34,6 +37,9 @@ class Caller(Protocol):
 
 class Here:
     """Calls techniques in this process, for a debugger: nothing limits them but the guards."""
+
+    def prepare(self) -> None:
+        """Do nothing: nothing has to be started."""
 
     def call(self, cell: Cell, show: Show) -> Attended:
         """Call the technique of a cell under guards."""

@@ -9,9 +9,10 @@ import pkgutil
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Protocol
 
 from interp_bench.errors import InterpBenchError, RegistrationError
 from interp_bench.tracks.catalogue import CATALOGUE, Task, Technique
@@ -35,8 +36,18 @@ def load_packages(packages: Iterable[str]) -> None:
                 importlib.import_module(name)
 
 
-def load_installed() -> None:
+class Apart(Protocol):
+    """Registers what strangers' modules define without importing them into this process."""
+
+    def module(self, name: str, otherwise: Callable[[], object]) -> None:
+        """Register what an installed module defines, or import it where it has to be trusted."""
+
+
+def load_installed(apart: Apart | None = None) -> None:
     """Import everything that the package and the installed plugins register.
+
+    Args:
+        apart: registers the plugins, where they are not to be imported here.
 
     Raises:
         RegistrationError: a plugin cannot be imported, or breaks the contract; one line.
@@ -45,7 +56,10 @@ def load_installed() -> None:
     for entry in entry_points(group=ENTRY_POINTS):
         owner = entry.dist.name if entry.dist is not None else "unknown"
         with explained(f"entry point {entry.name!r} of package {owner!r} ({entry.value})"):
-            entry.load()
+            if apart is None:
+                entry.load()
+            else:
+                apart.module(entry.module, entry.load)
 
 
 def load_techniques(path: Path) -> tuple[Technique, ...]:

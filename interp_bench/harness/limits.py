@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 
 import psutil
 
+from interp_bench.errors import InterpBenchError
 from interp_bench.harness.tiers import TIERS
 
 SECONDS = dict(zip(TIERS, (300.0, 1800.0, 7200.0), strict=True))
@@ -15,6 +17,7 @@ OUTPUT_BYTES = 64 << 20
 """Bytes that a trial may write to its standard output and error."""
 
 _SHARE_OF_MEMORY = 0.8
+_MOST = 1e8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,37 @@ class Limits:
     def as_numbers(self) -> dict[str, float]:
         """Return the limits as a dict of numbers."""
         return asdict(self)
+
+
+def parse_limits(tier: str, *, workers: int, timeout: str = "", memory: str = "") -> Limits:
+    """Return the limits that a user asked for, and the usual ones otherwise.
+
+    Args:
+        tier: quick, standard or full.
+        workers: how many trials run at a time.
+        timeout: seconds, as text; empty for the usual.
+        memory: GiB, as text; empty for the usual.
+
+    Raises:
+        InterpBenchError: one is no positive number.
+    """
+    limits = usual_limits(tier, workers=workers)
+    if timeout:
+        limits = replace(limits, seconds=_positive("--bench-timeout", timeout, "seconds, such as 60"))
+    if memory:
+        amount = _positive("--bench-memory", memory, "GiB, such as 4 or 0.5")
+        limits = replace(limits, memory_bytes=int(amount * 2**30))
+    return limits
+
+
+def _positive(option: str, text: str, unit: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= _MOST:
+        raise InterpBenchError(f"{option} is {text!r}; give a positive number of {unit}")
+    return value
 
 
 def usual_limits(tier: str, *, workers: int) -> Limits:

@@ -96,6 +96,7 @@ class Runner:
     def run(self, cell: Cell) -> Outcome:
         """Run one cell; whatever happens in it becomes the status of its trial."""
         provenance = self._provenance()
+        self._caller.prepare()
         if not self._stages.stands(cell):
             self._caller.forget()
         stage = self._stages.of(cell)

@@ -32,7 +32,11 @@ class Models(Protocol):
 
 
 def select_techniques(
-    names: Sequence[str], catalogue: Catalogue, *, root: Path
+    names: Sequence[str],
+    catalogue: Catalogue,
+    *,
+    root: Path,
+    load: Callable[[Path], tuple[Technique, ...]] = load_techniques,
 ) -> tuple[tuple[Technique, ...], dict[str, Technique]]:
     """Return the selected techniques, and the one that guesses on each track.
 
@@ -40,6 +44,7 @@ def select_techniques(
         names: names, ``track/name``, patterns, or python files; all techniques when empty.
         catalogue: what is registered.
         root: folder that relative files are looked up in.
+        load: registers the techniques of a file.
 
     Raises:
         InterpBenchError: a name is unknown, or a file cannot be used; the floors are taken before
@@ -51,7 +56,7 @@ def select_techniques(
     chosen: list[Technique] = []
     for name in names:
         if name.endswith(".py"):
-            chosen.extend(load_techniques(root / name))
+            chosen.extend(load(root / name))
         elif name == CEILING:
             chosen.extend(floors.values())
         else:

@@ -77,13 +77,14 @@ class BenchItem(pytest.Item):
         return kept or excinfo.traceback
 
 
-def conclude(trial: Trial, error: BaseException | None, gate: str) -> None:
+def conclude(trial: Trial, error: BaseException | None, gate: str, *, trace: str = "") -> None:
     """Turn a trial into the outcome of its item.
 
     Args:
         trial: what came out.
         error: the exception behind it, if it failed.
         gate: why it fails a regression gate, or an empty string.
+        trace: what is shown where there is no exception: its traceback in text, or what was written last.
     """
     if trial.status == "skipped":
         _skip(trial.reason)
@@ -92,7 +93,7 @@ def conclude(trial: Trial, error: BaseException | None, gate: str) -> None:
     if trial.status != "ok":
         if error is not None and traceback.extract_tb(error.__traceback__) and _is_foreign(error):
             raise error
-        pytest.fail(f"{trial.status}: {trial.reason}", pytrace=False)
+        pytest.fail(f"{trial.status}: {trial.reason}\n{trace}".rstrip(), pytrace=False)
     if gate:
         pytest.fail(gate, pytrace=False)
 

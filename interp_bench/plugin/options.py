@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from interp_bench.errors import near_name
 from interp_bench.harness.tiers import TIERS
+
+ISOLATIONS = ("fresh", "warm", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,8 @@ class Options:
         seeds: a number or a list, as text.
         controls: names of negative controls; empty where none was named.
         device: where models run.
+        isolate: ``fresh`` or ``warm`` workers, or ``none``.
+        timeout, memory: limits of a trial as text, or empty strings.
         store: file of the store, or None for the project's own.
         fresh: run again what is stored.
         min_skill: gates, as text.
@@ -38,6 +43,9 @@ class Options:
     seeds: str
     controls: tuple[str, ...]
     device: str
+    isolate: str
+    timeout: str
+    memory: str
     store: Path | None
     fresh: bool
     min_skill: tuple[str, ...]
@@ -73,6 +81,15 @@ def add_options(parser: pytest.Parser) -> None:
         "of one task a track on the smallest models, unless a task or a model is named).",
     )
     _single(group, "--bench-device", "DEVICE", "cpu (default), cuda, cuda:1 or mps.")
+    _single(
+        group,
+        "--bench-isolate",
+        "HOW",
+        "Run techniques in fresh worker processes (default), in warm ones that stay for the next trial of "
+        "the same source, or none: in this process, for --pdb.",
+    )
+    _single(group, "--bench-timeout", "SECONDS", "Longest call of a technique (default by tier).")
+    _single(group, "--bench-memory", "GB", "Most memory of a trial (default: its share of the machine).")
     _single(group, "--bench-store", "PATH", "Store of trials (default: .interp-bench/store.sqlite3).")
     add("--bench-fresh", action="store_true", help="Run again what is stored already.")
     add(
@@ -116,6 +133,9 @@ def read_options(config: pytest.Config) -> Options:
         seeds=get("bench_seeds") or "3",
         controls=tuple(get("bench_control")),
         device=get("bench_device") or "cpu",
+        isolate=_isolation(config),
+        timeout=get("bench_timeout") or "",
+        memory=get("bench_memory") or "",
         store=here / store if store else None,
         fresh=get("bench_fresh"),
         min_skill=tuple(get("bench_min_skill")),
@@ -125,6 +145,26 @@ def read_options(config: pytest.Config) -> Options:
         here=here,
         root=project_root(config),
     )
+
+
+def _isolation(config: pytest.Config) -> str:
+    """Return how techniques are kept apart.
+
+    Raises:
+        pytest.UsageError: there is no such way here, or a debugger is asked for besides.
+    """
+    asked = config.getoption("bench_isolate")
+    # The processes are forked, watched and ended by means of Linux.
+    possible = sys.platform == "linux"
+    chosen = asked or (ISOLATIONS[0] if possible else "none")
+    if chosen not in ISOLATIONS:
+        hint = near_name(chosen, ISOLATIONS)
+        raise pytest.UsageError(f"--bench-isolate is {chosen!r}; give one of {', '.join(ISOLATIONS)}{hint}")
+    if chosen != "none" and not possible:
+        raise pytest.UsageError(f"--bench-isolate={chosen} needs Linux; leave it out, or give none")
+    if chosen != "none" and config.getoption("usepdb", False):
+        raise pytest.UsageError("--pdb reaches techniques in this process only; add --bench-isolate=none")
+    return str(chosen)
 
 
 def project_root(config: pytest.Config) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from interp_bench.errors import InterpBenchError, near_name
 from interp_bench.harness import models
-from interp_bench.harness.discovery import load_installed, load_tasks
+from interp_bench.harness.discovery import load_installed, load_tasks, load_techniques
 from interp_bench.harness.estimate import QUICK_LIMIT, Timings, spoken
 from interp_bench.harness.folders import task_files
 from interp_bench.harness.gates import Gates, load_comparison, parse_max_drop, parse_min_skill
@@ -25,6 +25,7 @@ from interp_bench.harness.selection import (
     select_techniques,
 )
 from interp_bench.harness.store import DEFAULT_PATH, Store
+from interp_bench.plugin.isolating import registrar
 from interp_bench.plugin.options import Options
 
 if TYPE_CHECKING:
@@ -154,9 +155,15 @@ def _select(options: Options, registry: Registry, places: Sequence[Path]) -> tup
     """Return the grid, and all names that a technique can be called by."""
     from interp_bench.tracks.catalogue import CATALOGUE
 
-    load_installed()
+    apart = registrar(options, places)
+    load_installed(apart)
     tasks = [task for file in task_files(places) for task in load_tasks(file)]
-    techniques, floors = select_techniques(options.techniques, CATALOGUE, root=options.here)
+    techniques, floors = select_techniques(
+        options.techniques,
+        CATALOGUE,
+        root=options.here,
+        load=load_techniques if apart is None else apart.file,
+    )
     unnarrowed = not options.tasks and not options.models
     few_controls = not options.controls and unnarrowed
     grid = Grid(

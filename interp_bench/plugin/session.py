@@ -20,6 +20,7 @@ from interp_bench.harness.runner import Runner
 from interp_bench.harness.store import Store
 from interp_bench.harness.threads import ThreadSetting, thread_count
 from interp_bench.harness.trial import STATUSES, Provenance, Trial
+from interp_bench.plugin.isolating import caller, described
 from interp_bench.plugin.items import BenchFile, BenchItem, conclude
 from interp_bench.plugin.options import Options, read_options
 from interp_bench.plugin.plan import Plan, make_plan
@@ -81,7 +82,12 @@ class BenchSession:
         self._trials: list[Trial] = []
         self._reused = 0
         self._progress: Progress | None = None
-        self._runner = Runner(opener=models.MODELS.open, run=plan.run, provenance=self._provenance)
+        self._runner = Runner(
+            opener=models.MODELS.open,
+            run=plan.run,
+            provenance=self._provenance,
+            caller=caller(plan.options, _places(config), workers=_workers(config)),
+        )
 
     # ------------------------------------------------------------ collection
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
@@ -145,7 +151,7 @@ class BenchSession:
         return True if self._plan.options.explain else None
 
     def _execute(self, item: BenchItem) -> None:
-        cell, error = item.cell, None
+        cell, error, trace = item.cell, None, ""
         trial = self._store.get(cell.key) if self._plan.is_stored(cell) else None
         item.reused = trial is not None
         if trial is None:
@@ -154,12 +160,12 @@ class BenchSession:
                 trial = self._record(cell, "skipped", reason)
             else:
                 outcome = self._runner.run(cell)
-                trial, error = outcome.trial, outcome.error
+                trial, error, trace = outcome.trial, outcome.error, outcome.trace
         item.trial = trial
         item.user_properties.append(("status", trial.status))
         if trial.skill is not None:
             item.user_properties.append(("skill", f"{trial.skill:.6g}"))
-        conclude(trial, error, self._plan.gates.failure(trial))
+        conclude(trial, error, self._plan.gates.failure(trial), trace=trace)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -217,7 +223,8 @@ class BenchSession:
         seeds = ",".join(str(seed) for seed in self._plan.grid.seeds)
         return (
             f"interp_bench: run {self._plan.run}, tier {options.tier}, seeds {seeds}, {options.device}, "
-            f"{self._threads} thread(s) a process, store {_short(self._plan.store, options.here)}"
+            f"{self._threads} thread(s) a process, {described(options)}, "
+            f"store {_short(self._plan.store, options.here)}"
         )
 
     @pytest.hookimpl(tryfirst=True)
@@ -303,6 +310,10 @@ def _distribute(config: pytest.Config, options: Options, plan: Plan, session: Be
 
 
 def _workers(config: pytest.Config) -> int:
+    """Return how many processes run trials at a time."""
+    handed = getattr(config, "workerinput", None)
+    if handed is not None:
+        return int(handed["workercount"])
     distributed = getattr(config.option, "dist", "no") != "no"
     return max(1, len(getattr(config.option, "tx", ()) or ())) if distributed else 1
 

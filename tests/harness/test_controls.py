@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from interp_bench.harness.checksums import fingerprint
-from interp_bench.harness.controls import copied, outlasting, permute
+from interp_bench.harness.controls import copied, permute
 from interp_bench.harness.grid import Cell
 from interp_bench.harness.trial import CONTROLS
 
@@ -249,21 +249,3 @@ def test_the_seed_decides_the_permutation() -> None:
     one, other, third = (_permuted(seed)[0].layers[0].map.weight.detach() for seed in (1, 1, 2))
     assert torch.equal(one, other)
     assert not torch.equal(one, third)
-
-
-def test_an_answer_outlasts_the_weights_it_was_read_from() -> None:
-    weight = torch.ones(3, requires_grad=True)
-
-    @dataclasses.dataclass(frozen=True)
-    class Answer:
-        values: torch.Tensor
-        names: list[str]
-
-    answer = Answer(values=weight[:2], names=["a"])
-    kept = outlasting(answer)
-    with torch.no_grad():
-        weight.zero_()
-    answer.names.append("b")
-    assert kept.values.tolist() == [1, 1]  # type: ignore[attr-defined]
-    assert kept.names == ["a"]  # type: ignore[attr-defined]
-    assert outlasting("text") == "text"

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from interp_bench.errors import Inapplicable, PlantingError, UnavailableError
+from interp_bench.harness.attending import Attended
+from interp_bench.harness.calling import Here
 from interp_bench.harness.grid import Cell
 from interp_bench.harness.runner import Runner
 from interp_bench.harness.trial import skill_of
@@ -267,11 +269,12 @@ def test_warnings_are_counted_and_fail_nothing(bench: Bench) -> None:
 def test_a_technique_can_be_called_elsewhere(bench: Bench) -> None:
     seen = []
 
-    def elsewhere(technique: Any, problem: Any) -> Any:
-        seen.append(technique.id)
-        return technique.function(problem)
+    class Elsewhere(Here):
+        def call(self, cell: Cell, show: Any) -> Attended:
+            seen.append(cell.technique_id)
+            return super().call(cell, show)
 
-    runner: Runner = bench.new_runner(call=elsewhere)
+    runner: Runner = bench.new_runner(caller=Elsewhere())
     assert runner.run(bench.cells("reader")["reader"]).trial.skill == 1.0
     assert seen == ["guessing/reader"]
 

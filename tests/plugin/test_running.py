@@ -20,7 +20,7 @@ def test_a_run_stores_each_trial_and_ends_with_the_table(project: Project) -> No
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         [
-            "interp_bench: run *, tier quick, seeds 0,1, cpu, 1 thread(s) a process, "
+            "interp_bench: run *, tier quick, seeds 0,1, cpu, 1 thread(s) a process, not isolated, "
             "store .interp-bench/store.sqlite3",
             "interp_bench: 8 trials on 1 model; 0 stored already; 8 to run (8 never timed here)",
             "?1/8? small seed 0*",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import weakref
 from collections import Counter
@@ -32,6 +33,7 @@ Show = Callable[[], AbstractContextManager[Sight]]
 
 _MIB = 2**20
 _SHOWN_OUTPUT = 2000
+_MODULES = re.compile(r"^Extension modules: .*$\n?", re.MULTILINE)
 
 
 class Isolated:
@@ -54,7 +56,10 @@ class Isolated:
         self._keeper: KeeperHandle | None = None
         self._held: tuple[object, ...] = ()
         self._home: tuple[weakref.ref[nn.Module], Home] | None = None
-        nursery.start()
+
+    def prepare(self) -> None:
+        """Let the nursery get ready while a problem is planted."""
+        self._nursery.start()
 
     def call(self, cell: Cell, show: Show) -> Attended:
         """Call the technique of a cell in a worker.
@@ -161,7 +166,12 @@ def stopped(ending: Ending, limits: Limits) -> Fault | None:
             reason = f"wrote more than {limits.output_bytes / _MIB:.0f} MiB to its standard output and error"
         case "died":
             status, reason = "crashed", _death(ending.code)
-    return Fault(status=status, reason=reason, trace=ending.output[-_SHOWN_OUTPUT:])
+    return Fault(status=status, reason=reason, trace=last_words(ending.output))
+
+
+def last_words(output: str) -> str:
+    """Return the end of what a worker wrote, without the list of modules of ``faulthandler``."""
+    return _MODULES.sub("", output)[-_SHOWN_OUTPUT:].strip()
 
 
 def _death(code: int) -> str:
@@ -191,7 +201,7 @@ def _as_reported(reply: Reply, cell: Cell, attended: Attended) -> Fault | None:
         backwards=report.backwards,
     )
     if report.status != "ok":
-        trace = report.trace or ending.output[-_SHOWN_OUTPUT:]
+        trace = report.trace or last_words(ending.output)
         return Fault(status=report.status, reason=shortened(report.reason), trace=trace)
     if ending.left:
         many = "process" if ending.left == 1 else "processes"

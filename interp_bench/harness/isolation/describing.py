@@ -100,8 +100,13 @@ def registered(found: Description, file: str) -> Technique:
         file: the file that was asked about; empty for a module.
 
     Raises:
-        RegistrationError: its track is unknown here.
+        RegistrationError: its track is unknown here, or it guesses.
     """
+    if found.floor:
+        raise RegistrationError(
+            f"technique {found.name!r} ({found.origin}) is marked floor=True; what guesses on a track runs "
+            "beside the truth, so it comes with the track; leave floor=True out"
+        )
     track = CATALOGUE.tracks.get(found.track)
     if track is None:
         hint = near_name(found.track, CATALOGUE.tracks)

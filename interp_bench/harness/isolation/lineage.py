@@ -60,7 +60,7 @@ def end_descendants(
     start = os.getpid() if root is None else root
     ended: dict[int, None] = {}
     deadline = time.monotonic() + seconds
-    while found := _living(start, keep):
+    while found := descendants(start, keep):
         fresh = [pid for pid in found if pid not in ended]
         for pid in found:
             _send(pid, signal.SIGSTOP if pid in fresh else signal.SIGKILL)
@@ -72,8 +72,15 @@ def end_descendants(
     return tuple(ended)
 
 
-def _living(root: int, keep: Collection[int]) -> list[int]:
-    """Return the processes below one that still run, parents first, and reap those that do not."""
+def descendants(root: int, keep: Collection[int] = ()) -> list[int]:
+    """Return the processes below one that still run, parents first.
+
+    Children of the caller that do not run any more are reaped.
+
+    Args:
+        root: the process below which they are.
+        keep: processes that are left out, with all below them.
+    """
     found, seen, todo = [], set(keep), [root]
     while todo:
         for pid in _children(todo.pop(0)):

@@ -1,4 +1,4 @@
-"""Limits that the kernel keeps for a process: memory, size of files, no core dumps."""
+"""ProcessLimits that the kernel keeps for a process: memory, size of files, no core dumps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STATUS = "/proc/self/status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ProcessLimits:
     """How much a process may take.
 
     Attributes:
@@ -52,7 +52,7 @@ def own_memory() -> int:
     raise Refused(f"{_STATUS} says nothing of VmData")
 
 
-def set_limits(limits: Limits) -> None:
+def set_limits(limits: ProcessLimits) -> None:
     """Set limits for good, on this process and all that it starts.
 
     Raises:

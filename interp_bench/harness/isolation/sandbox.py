@@ -25,7 +25,7 @@ from pathlib import Path
 
 from interp_bench.harness.isolation import landlock, privileges, rlimits, seccomp
 from interp_bench.harness.isolation.kernel import Refused, machine
-from interp_bench.harness.isolation.rlimits import Limits
+from interp_bench.harness.isolation.rlimits import ProcessLimits
 
 WALLS = ("files", "signals", "network", "privileges", "limits")
 """Names of all walls."""
@@ -48,7 +48,7 @@ class Walls:
     ruleset: int | None
     signals: bool
     program: bytes
-    limits: Limits
+    limits: ProcessLimits
 
     def close(self) -> None:
         """Let go of the rules, in the process that prepared them; to be called once."""
@@ -72,7 +72,7 @@ class Offer:
 
 
 def prepare(
-    *, hidden: Iterable[Path] = (), writable: Iterable[Path] = (), limits: Limits | None = None
+    *, hidden: Iterable[Path] = (), writable: Iterable[Path] = (), limits: ProcessLimits | None = None
 ) -> Walls:
     """Return walls to be raised in children of this process.
 
@@ -88,7 +88,7 @@ def prepare(
         signals = landlock.version() >= landlock.SIGNALS_SINCE
     with suppress(Refused):
         program = seccomp.make_program(machine())
-    return Walls(ruleset=ruleset, signals=signals, program=program, limits=limits or Limits())
+    return Walls(ruleset=ruleset, signals=signals, program=program, limits=limits or ProcessLimits())
 
 
 def raise_walls(walls: Walls) -> tuple[str, ...]:

@@ -42,6 +42,14 @@ class Reply:
     answer: bytes = b""
 
 
+_NURSERIES: dict[tuple[str, ...], Nursery] = {}
+
+
+def the_nursery(packages: Sequence[str]) -> Nursery:
+    """Return the nursery of this process; one serves all its runs."""
+    return _NURSERIES.setdefault(tuple(packages), Nursery(packages))
+
+
 class Nursery:
     """The warm process that keepers are forked from; started when it is first needed.
 

@@ -7,8 +7,11 @@ import gc
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
+
+import torch
 
 from interp_bench.errors import InterpBenchError
 from interp_bench.harness.attending import Attended, attend
@@ -16,7 +19,9 @@ from interp_bench.harness.faults import Fault, fault_of, trace_of
 from interp_bench.harness.isolation import answers
 from interp_bench.harness.isolation.describing import describe
 from interp_bench.harness.isolation.job import Job, Report
+from interp_bench.harness.isolation.kernel import Refused
 from interp_bench.harness.isolation.loading import function_of
+from interp_bench.harness.isolation.rlimits import ProcessLimits, set_limits
 from interp_bench.harness.isolation.wire import Hangup, receive, send
 from interp_bench.harness.sight import Sight
 from interp_bench.model.handle import Meter
@@ -38,6 +43,7 @@ def work(channel: socket.socket, show: Show) -> None:
         show: returns what techniques see; called once a job.
     """
     faulthandler.enable(file=2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
     with_memory_to_spare = bytearray(1 << 20)
     while True:
         try:
@@ -71,6 +77,8 @@ def _done(channel: socket.socket, job: Job, show: Show) -> tuple[Report, bytes]:
 
 
 def _called(channel: socket.socket, job: Job, sight: Sight) -> tuple[Report, bytes]:
+    with suppress(Refused):
+        set_limits(ProcessLimits(memory=int(job.limits.memory_bytes)))
     call, answer_type = function_of(job)
     passes = _Passes(channel, sight.problem.model.meter)
     problem = replace(sight.problem, seed=job.seed)

@@ -22,7 +22,7 @@ wish = json.loads(sys.argv[1])
 walls = sandbox.prepare(
     hidden=map(Path, wish["hidden"]),
     writable=map(Path, wish["writable"]),
-    limits=sandbox.Limits(**wish["limits"]),
+    limits=sandbox.ProcessLimits(**wish["limits"]),
 )
 exec(wish["late"])
 child = os.fork()

@@ -138,7 +138,7 @@ from interp_bench.harness.isolation import sandbox
 seconds = []
 for _ in range(5):
     read, write = os.pipe()
-    again = sandbox.prepare(hidden=map(Path, wish["hidden"]), limits=sandbox.Limits(memory=2**30))
+    again = sandbox.prepare(hidden=map(Path, wish["hidden"]), limits=sandbox.ProcessLimits(memory=2**30))
     child = os.fork()
     if not child:
         start = time.process_time()

@@ -1,0 +1,54 @@
+"""Techniques called in workers: the same answers, no side effects, and a word on each that ends early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.isolated.lab import Lab
+
+
+@pytest.fixture
+def lab(fakes: ModuleType, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(fakes, tmp_path)
+    yield made
+    made.close()
+
+
+READ = """
+with torch.no_grad():
+    problem.model(torch.zeros(1, 2))
+return Guess(numbers=problem.model.module[0].weight.detach().diagonal())
+"""
+
+
+def test_a_worker_answers_as_this_process_does(lab: Lab) -> None:
+    name = lab.write(READ)
+    trials = [lab.runner(isolate).run(lab.cell(name)).trial for isolate in ("none", "fresh", "warm")]
+    assert [trial.status for trial in trials] == ["ok"] * 3
+    assert [trial.skill for trial in trials] == [1.0] * 3
+    assert trials[0].scores == trials[1].scores == trials[2].scores
+    assert [trial.forwards for trial in trials] == [1] * 3
+
+
+def test_a_fresh_worker_for_each_trial_and_a_warm_one_for_each_source(lab: Lab) -> None:
+    body = "raise KeyError(os.getpid())"
+    names = [lab.write(body), lab.write(body)]
+    fresh, warm = lab.runner("fresh"), lab.runner("warm")
+    apart = [fresh.run(lab.cell(name)).trial.reason for name in (names[0], names[0], names[1])]
+    assert len(set(apart)) == 3
+    assert warm.run(lab.cell(names[0])).trial.status == "failed"
+
+
+def test_a_crash_takes_nothing_else_with_it(lab: Lab) -> None:
+    runner = lab.runner()
+    crashing, good = lab.write("ctypes.string_at(0)"), lab.write(READ)
+    outcomes = [runner.run(lab.cell(name)) for name in (good, crashing, good)]
+    assert [outcome.trial.status for outcome in outcomes] == ["ok", "crashed", "ok"]
+    assert outcomes[1].trial.reason == "its process was ended by SIGSEGV (invalid memory access)"
+    assert "ctypes.string_at(0)" not in outcomes[1].trace
+    assert "stranger_1" in outcomes[1].trace  # where it was, by faulthandler
+    assert outcomes[0].trial.scores == outcomes[2].trial.scores

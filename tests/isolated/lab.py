@@ -1,0 +1,85 @@
+"""Techniques written into files, run in worker processes on the pretended problem, as a run does it."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from interp_bench.harness.calling import Caller, Here
+from interp_bench.harness.discovery import load_techniques
+from interp_bench.harness.isolation.caller import Isolated
+from interp_bench.harness.isolation.staff import Nursery, the_nursery
+from interp_bench.harness.limits import Limits
+from interp_bench.harness.runner import Outcome, Runner
+from interp_bench.harness.trial import Provenance
+
+HEAD = """
+import ctypes, gc, os, signal, subprocess, sys, threading, time
+import numpy as np
+import torch
+from {fakes} import Guess, GuessProblem
+from interp_bench.errors import Inapplicable
+from interp_bench.tracks.catalogue import technique
+
+@technique(cites="a stranger")
+def {name}(problem: GuessProblem) -> Guess:
+    '''Do something.'''
+"""
+
+
+def provenance() -> Provenance:
+    return Provenance(interp_bench="0", python="3", started_at="2026-01-02T03:04:05+00:00")
+
+
+class Lab:
+    """Runs bodies of techniques.
+
+    Attributes:
+        folder: where their files are; what it holds otherwise, workers can read.
+        nursery: starts the workers.
+    """
+
+    def __init__(self, fakes: ModuleType, folder: Path) -> None:
+        self.fakes = fakes
+        self.folder = folder
+        self.nursery: Nursery = the_nursery(())
+        self._count = 0
+        self._runners: list[Runner] = []
+
+    def runner(self, isolate: str = "fresh", *, hidden: tuple[Path, ...] = (), **limits: Any) -> Runner:
+        """Return a runner; ``limits`` are fields of Limits."""
+        usual: dict[str, Any] = {"seconds": 20.0, "memory_bytes": 1 << 30}
+        caller: Caller = Here()
+        if isolate != "none":
+            limited = Limits(**{**usual, **limits})
+            caller = Isolated(self.nursery, limited, warm=isolate == "warm", hidden=hidden)
+        models = self.fakes.FakeModels(*self.fakes.MODELS.specs)
+        made = Runner(opener=models.open, run="run", provenance=provenance, caller=caller, floor_draws=4)
+        self._runners.append(made)
+        return made
+
+    def write(self, body: str, *, head: str = "") -> str:
+        """Write a technique with this body into a file of its own, register it, and return its name."""
+        self._count += 1
+        name = f"stranger_{self._count}"
+        text = head + HEAD.format(fakes=self.fakes.__name__, name=name)
+        path = self.folder / f"{name}.py"
+        path.write_text(text + textwrap.indent(textwrap.dedent(body), "    ") + "\n", encoding="utf-8")
+        load_techniques(path)
+        return name
+
+    def cell(self, name: str, seed: int = 0) -> Any:
+        """Return the cell of a technique, built-in ones of the fakes included."""
+        return {c.row.name: c for c in self.fakes.grid(name, seeds=(seed,)).cells}[name]
+
+    def run(self, body: str, *, runner: Runner | None = None, head: str = "", **changes: Any) -> Outcome:
+        """Run a technique with this body once."""
+        name = self.write(body, head=head)
+        return (runner or self.runner(**changes)).run(self.cell(name))
+
+    def close(self) -> None:
+        """End what was started."""
+        for runner in self._runners:
+            runner.close()
