@@ -12,13 +12,14 @@ from pathlib import Path
 from interp_bench.harness.trial import Provenance
 
 
-def provenance(*, device: str, threads: int, project: Path) -> Provenance:
+def provenance(*, device: str, threads: int, project: Path, isolation: str = "") -> Provenance:
     """Return the provenance of a trial that starts now.
 
     Args:
         device: the device that the trial runs on.
         threads: intra-op threads of this process.
         project: root folder of the project, whose commit is recorded.
+        isolation: what stands between techniques and this process.
     """
     return Provenance(
         interp_bench=_version("interp-bench"),
@@ -33,6 +34,7 @@ def provenance(*, device: str, threads: int, project: Path) -> Provenance:
         threads=threads,
         platform=f"{platform.system()} {platform.machine()}",
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        isolation=isolation,
     )
 
 

@@ -55,6 +55,7 @@ class Provenance(Stored):
         threads: intra-op threads of the process.
         platform: operating system and processor architecture.
         started_at: UTC, ISO 8601.
+        isolation: what stood between the technique and the harness; empty where it was not isolated.
     """
 
     interp_bench: str
@@ -69,6 +70,7 @@ class Provenance(Stored):
     threads: int = 1
     platform: str = ""
     started_at: str
+    isolation: str = ""
 
 
 class Trial(Stored):

@@ -65,8 +65,8 @@ def hidden_paths(options: Options, places: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def described(options: Options) -> str:
-    """Return how techniques are kept apart, for the head of a run and for provenance."""
+    """Return how techniques are kept apart, for head and provenance of a run; empty where they are not."""
     if options.isolate == "none":
-        return "not isolated"
+        return ""
     walls = [offer.name for offer in offered() if not offer.lack]
     return f"{options.isolate} workers behind {', '.join(walls) or 'no walls'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,14 @@ class BenchSession:
 
     def _provenance(self) -> Provenance:
         options = self._plan.options
-        return provenance(device=options.device, threads=self._threads, project=options.root)
+        return provenance(
+            device=options.device, threads=self._threads, project=options.root, isolation=self._isolation
+        )
+
+    @cached_property
+    def _isolation(self) -> str:
+        """How techniques are kept apart; empty where they are not."""
+        return described(self._plan.options)
 
     # ------------------------------------------------------------- reporting
     def pytest_report_header(self) -> str:
@@ -223,7 +231,7 @@ class BenchSession:
         seeds = ",".join(str(seed) for seed in self._plan.grid.seeds)
         return (
             f"interp_bench: run {self._plan.run}, tier {options.tier}, seeds {seeds}, {options.device}, "
-            f"{self._threads} thread(s) a process, {described(options)}, "
+            f"{self._threads} thread(s) a process, {self._isolation or 'not isolated'}, "
             f"store {_short(self._plan.store, options.here)}"
         )
 

@@ -9,18 +9,16 @@ from typing import Any
 
 from interp_bench.errors import ContractError
 from interp_bench.harness.isolation.job import Job, Source
+from interp_bench.harness.isolation.packing import file_of
 from interp_bench.tracks.catalogue import CATALOGUE, Technique
-
-LOCAL = "interp_bench_local."
-"""Modules below this name are loaded from files."""
 
 
 def source_of(technique: Technique) -> Source:
     """Return where a technique is defined."""
-    module = technique.function.__module__
     if isinstance(technique.function, Elsewhere):
         return technique.function.source
-    return Source(module=module, file=str(technique.origin) if module.startswith(LOCAL) else "")
+    module = technique.function.__module__
+    return Source(module=module, file=str(technique.origin) if file_of(module) else "")
 
 
 class Elsewhere:

@@ -129,7 +129,7 @@ def pack(value: object, home: Home | None = None) -> Parcel:
         segments=(body, fresh, *shared),
         owned=(body, fresh),
         modules=tuple(names),
-        files={name: file for name in names if (file := _file_of(name))},
+        files={name: file for name in names if (file := file_of(name))},
     )
 
 
@@ -257,7 +257,7 @@ def _padded(size: int) -> int:
 
 
 @functools.cache
-def _file_of(name: str) -> str:
+def file_of(name: str) -> str:
     """Return the file of a module that was loaded from one under a name that no import finds."""
     file = getattr(sys.modules.get(name), "__file__", None)
     top = name.partition(".")[0]
