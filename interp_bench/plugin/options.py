@@ -19,6 +19,7 @@ class Options:
         techniques, models, tasks: names, patterns, ladders, files; empty means all.
         tier: quick, standard or full.
         seeds: a number or a list, as text.
+        seed_secret: file of the secret that seeds follow from, ``env:NAME``, or an empty string.
         controls: names of negative controls; empty where none was named.
         device: where models run.
         store: file of the store, or None for the project's own.
@@ -36,6 +37,7 @@ class Options:
     tasks: tuple[str, ...]
     tier: str
     seeds: str
+    seed_secret: str
     controls: tuple[str, ...]
     device: str
     store: Path | None
@@ -64,6 +66,12 @@ def add_options(parser: pytest.Parser) -> None:
     _repeatable(group, "--bench-task", "name, track/name, pattern or track of tasks")
     _single(group, "--bench-tier", "TIER", "quick (default), standard or full.")
     _single(group, "--bench-seeds", "N", "Number of seeds, or a list such as 0,5,7 (default: 3).")
+    _single(
+        group,
+        "--bench-seed-secret",
+        "PATH|env:NAME",
+        "Plant from secret seeds; the secret is in this file or environment variable.",
+    )
     add(
         "--bench-control",
         action="append",
@@ -114,6 +122,7 @@ def read_options(config: pytest.Config) -> Options:
         tasks=tuple(get("bench_task")),
         tier=tier,
         seeds=get("bench_seeds") or "3",
+        seed_secret=get("bench_seed_secret") or "",
         controls=tuple(get("bench_control")),
         device=get("bench_device") or "cpu",
         store=here / store if store else None,
