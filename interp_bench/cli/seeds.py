@@ -9,7 +9,6 @@ from tabulate import tabulate
 
 from interp_bench.cli.certifying import find_task
 from interp_bench.harness.seed_secret import read_secret
-from interp_bench.harness.selection import parse_seeds
 
 
 def seeds(source: str, task: str, model: str, wanted: str, *, as_json: bool) -> int:
@@ -26,6 +25,7 @@ def seeds(source: str, task: str, model: str, wanted: str, *, as_json: bool) -> 
         InterpBenchError: there is no such secret, task or model, or the seeds are none.
     """
     from interp_bench.harness.models import MODELS
+    from interp_bench.harness.selection import parse_seeds
 
     secret = read_secret(source, Path(), option="--secret")
     found = find_task(task).id

@@ -65,13 +65,7 @@ def add_options(parser: pytest.Parser) -> None:
     _repeatable(group, "--bench-model", "id, pattern or ladder of models")
     _repeatable(group, "--bench-task", "name, track/name, pattern or track of tasks")
     _single(group, "--bench-tier", "TIER", "quick (default), standard or full.")
-    _single(group, "--bench-seeds", "N", "Number of seeds, or a list such as 0,5,7 (default: 3).")
-    _single(
-        group,
-        "--bench-seed-secret",
-        "PATH|env:NAME",
-        "Plant from secret seeds; the secret is in this file or environment variable.",
-    )
+    _add_seeds(group)
     add(
         "--bench-control",
         action="append",
@@ -98,6 +92,16 @@ def add_options(parser: pytest.Parser) -> None:
         "Fail trials whose skill dropped by more than this (with --bench-compare).",
     )
     add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
+
+
+def _add_seeds(group: pytest.OptionGroup) -> None:
+    _single(group, "--bench-seeds", "N", "Number of seeds, or a list such as 0,5,7 (default: 3).")
+    _single(
+        group,
+        "--bench-seed-secret",
+        "PATH|env:NAME",
+        "Plant from secret seeds; the secret is in this file or environment variable.",
+    )
 
 
 def read_options(config: pytest.Config) -> Options:
