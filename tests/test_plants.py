@@ -7,7 +7,7 @@ import json
 import pytest
 
 from interp_bench.tracks.catalogue import Task
-from tests.plants import STORED, fingerprint, tasks
+from tests.plants import MODELS, STORED, fingerprint, smallest, tasks
 
 RENEW = "then write the fingerprints anew: python -m tests.plants"
 
@@ -30,6 +30,13 @@ def complaint(stored: dict | None, now: dict) -> str | None:
 def test_a_plant_is_what_its_version_says(task: Task) -> None:
     stored = json.loads(STORED.read_text(encoding="utf-8"))
     assert complaint(stored.get(task.id), fingerprint(task)) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", tasks(), ids=lambda task: task.id)
+def test_a_task_takes_the_largest_seed_that_a_secret_gives(task: Task) -> None:
+    model = MODELS.open(MODELS.registry().get(smallest(task)), "cpu")
+    assert task.function(model, 2**31 - 1).certificate.checks
 
 
 def test_every_fingerprint_belongs_to_a_task() -> None:

@@ -37,9 +37,11 @@ def export(trials: Iterable[Trial], folder: Path) -> dict[Path, int]:
 def line(trial: Trial) -> str:
     """Return one trial as one line: keys sorted, floats in their shortest exact form.
 
-    Only controls name their control, so that other lines are what they were before there were any.
+    Only controls name their control, and only secret seeds their secret, so that other lines are what
+    they were before there were any.
     """
-    fields = trial.model_dump(mode="json", exclude=None if trial.control else {"control"})
+    absent = {name for name in ("control", "seed_secret") if not getattr(trial, name)}
+    fields = trial.model_dump(mode="json", exclude=absent)
     return json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 

@@ -87,6 +87,7 @@ def _made(trials: Sequence[Trial]) -> str:
         "device": [t.provenance.device for t in trials],
         "platform": [t.provenance.platform for t in trials],
         "threads a process": [str(t.provenance.threads) for t in trials],
+        "secret seeds, by commitment": [t.seed_secret for t in trials],
         "date (UTC)": [t.provenance.started_at[:10] for t in trials],
     }
     rows = [[name, ", ".join(sorted(set(values) - {""}))] for name, values in facts.items()]

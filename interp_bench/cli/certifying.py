@@ -32,7 +32,7 @@ def certify(name: str, model: str, *, seed: int, dials: Sequence[str], as_json: 
     """
     from interp_bench.harness.models import MODELS
 
-    task = _task(name)
+    task = find_task(name)
     spec = MODELS.registry().get(model)
     reason = task.needs.unmet_by(spec.modality, spec.kind, spec.params) or MODELS.unavailable(spec)
     if reason is not None:
@@ -48,7 +48,12 @@ def certify(name: str, model: str, *, seed: int, dials: Sequence[str], as_json: 
     return 0 if certificate.passed else 1
 
 
-def _task(name: str) -> Task:
+def find_task(name: str) -> Task:
+    """Return the task of a name or ``track/name``.
+
+    Raises:
+        InterpBenchError: there is none, or there are several.
+    """
     from interp_bench.cli.catalogue import load_entries
 
     tasks = load_entries()[1]

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from interp_bench.cli import certifying, doctor, listing, results, weights
+from interp_bench.cli import certifying, doctor, listing, results, seeds, weights
 from interp_bench.errors import InterpBenchError, near_name
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
@@ -75,6 +75,7 @@ def _parser() -> Parser:
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
     fetch.set_defaults(run=lambda options: weights.fetch(options.models))
     _add_certify(commands)
+    _add_seeds(commands)
     check = commands.add_parser("doctor", help="versions, threads, caches, and which models are here")
     check.set_defaults(run=lambda _: doctor.report())
     return parser
@@ -116,6 +117,20 @@ def _add_certify(commands: argparse._SubParsersAction[Parser]) -> None:
     certify.set_defaults(
         run=lambda options: certifying.certify(
             options.task, options.model, seed=options.seed, dials=options.dial, as_json=options.json
+        )
+    )
+
+
+def _add_seeds(commands: argparse._SubParsersAction[Parser]) -> None:
+    reveal = commands.add_parser("seeds", help="show the seeds that follow from a secret")
+    reveal.add_argument("--secret", required=True, metavar="PATH", help="file that holds it, or env:NAME")
+    reveal.add_argument("--task", required=True, help="name from `interp-bench tasks`")
+    reveal.add_argument("--model", required=True, help="id from `interp-bench models`")
+    reveal.add_argument("--seeds", default="3", metavar="N", help="number or list; default: %(default)s")
+    reveal.add_argument("--json", action="store_true", help="print an object")
+    reveal.set_defaults(
+        run=lambda options: seeds.seeds(
+            options.secret, options.task, options.model, options.seeds, as_json=options.json
         )
     )
 

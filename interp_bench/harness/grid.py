@@ -14,6 +14,7 @@ from interp_bench.harness.keys import content_key
 from interp_bench.harness.trial import Control, Role, suffix_of
 
 if TYPE_CHECKING:
+    from interp_bench.harness.seed_secret import SeedSecret
     from interp_bench.registry.spec import ModelSpec
     from interp_bench.tracks.catalogue import Entry, Task, Technique
 
@@ -67,6 +68,7 @@ class Cell:
         device: device to run on.
         model_revision: content of the model's weights.
         control: the negative control that is shown in place of the planted problem, or an empty string.
+        secret: what the seed of the plant follows from, or None where it is ``seed``.
     """
 
     row: Row
@@ -77,6 +79,7 @@ class Cell:
     device: str
     model_revision: str
     control: Control = ""
+    secret: SeedSecret | None = None
 
     @property
     def name(self) -> str:
@@ -108,6 +111,16 @@ class Cell:
         """The same as ``Trial.cell``."""
         return (self.technique_id, self.task.id, self.spec.id, self.seed, self.control)
 
+    @property
+    def seed_secret(self) -> str:
+        """Commitment to the secret, or an empty string without one."""
+        return self.secret.commitment if self.secret else ""
+
+    @property
+    def plant_seed(self) -> int:
+        """The seed that the task plants from."""
+        return self.secret.seed(*self.problem) if self.secret else self.seed
+
     @cached_property
     def key(self) -> str:
         """The content key of the trial."""
@@ -123,6 +136,7 @@ class Cell:
             seed=self.seed,
             device=self.device,
             control=self.control,
+            seed_secret=self.seed_secret,
         )
 
 
@@ -151,6 +165,7 @@ class Grid:
         controls: negative controls that each problem is asked with too, as far as its track offers them.
         few_controls: whether controls keep to one task a track, the first seed, and small models
             (``FEW_PARAMS``).
+        secret: what the seeds of plants follow from, or None.
     """
 
     techniques: Sequence[Technique]
@@ -162,6 +177,7 @@ class Grid:
     brief: bool = False
     controls: Sequence[Control] = ()
     few_controls: bool = False
+    secret: SeedSecret | None = None
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -195,6 +211,7 @@ class Grid:
                                 device=self.device,
                                 model_revision=revision,
                                 control=control,
+                                secret=self.secret,
                             )
 
     def _controlled(

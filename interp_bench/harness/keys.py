@@ -50,6 +50,7 @@ def content_key(
     seed: int,
     device: str,
     control: str = "",
+    seed_secret: str = "",
 ) -> str:
     """Return the key of a trial, 32 hexadecimal digits.
 
@@ -66,6 +67,8 @@ def content_key(
         device: kind of device, for results differ in the last digits between them.
         control: the negative control, or an empty string, which leaves the key as it was before there
             were controls.
+        seed_secret: commitment to the secret that the seed of the plant follows from, or an empty string,
+            which leaves the key as it was before there were secrets.
     """
     parts = {
         "schema": SCHEMA,
@@ -76,6 +79,7 @@ def content_key(
         "seed": seed,
         "device": device,
         **({"control": control} if control else {}),
+        **({"seed_secret": seed_secret} if seed_secret else {}),
     }
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -121,7 +121,7 @@ class Stages:
         start = time.perf_counter()
         process = ProcessState()
         try:
-            with borrowed_generators(cell.seed), warnings.catch_warnings():
+            with borrowed_generators(cell.plant_seed), warnings.catch_warnings():
                 # Warnings of a task are its author's business, not the reader's of the results.
                 warnings.simplefilter("ignore")
                 model = self._pristine(cell)
@@ -146,9 +146,13 @@ class Stages:
 
     def _plant(self, cell: Cell, model: Model, stage: Stage) -> Fault | None:
         try:
-            stage.planted = cell.task.function(model, cell.seed)
+            stage.planted = cell.task.function(model, cell.plant_seed)
         except PlantingError as error:
             return Fault(status="invalid", reason=one_line(error))
+        if cell.secret is not None:
+            # The task's own choice may tell the seed that it was planted from.
+            problem = replace(stage.planted.problem, seed=seed_for(cell, "technique", 0))
+            stage.planted = replace(stage.planted, problem=problem)
         certificate = stage.planted.certificate
         if not certificate.passed:
             return Fault(status="invalid", reason=f"not certified: {certificate.reason}")
@@ -244,6 +248,8 @@ def row_problem(cell: Cell, problem: Problem) -> Problem:
 
 def seed_for(cell: Cell, purpose: str, index: int) -> int:
     """Return a seed below 2**31 of its own for each problem, purpose and index."""
+    if cell.secret is not None:
+        return cell.secret.seed(*cell.problem, purpose, index)
     digest = hashlib.sha256(repr((cell.problem, purpose, index)).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 

@@ -30,6 +30,7 @@ def record(
         model=cell.spec.id,
         seed=cell.seed,
         control=cell.control,
+        seed_secret=cell.seed_secret,
         role=cell.row.role,
         status=status,
         reason=reason,

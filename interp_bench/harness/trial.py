@@ -83,6 +83,8 @@ class Trial(Stored):
         technique, track, task, model, seed: what was tried; ``technique`` is the bare name.
         control: the negative control that the technique saw in place of the planted problem, or an
             empty string; scores, floor and ceiling are those of the planted problem all the same.
+        seed_secret: commitment to the secret that the seed of the plant follows from with ``seed`` as
+            its number, or an empty string where ``seed`` is that seed.
         role: ``floor`` and ``ceiling`` rows calibrate the others.
         status, reason: the outcome in a word, and why when it is not ``ok``.
         primary: name of the metric that ``skill`` is computed from.
@@ -114,6 +116,7 @@ class Trial(Stored):
     model: str
     seed: int
     control: Control = ""
+    seed_secret: str = ""
     role: Role = "technique"
     status: Status
     reason: str = ""

@@ -22,6 +22,7 @@ class Options:
         techniques, models, tasks: names, patterns, ladders, files; empty means all.
         tier: quick, standard or full.
         seeds: a number or a list, as text.
+        seed_secret: file of the secret that seeds follow from, ``env:NAME``, or an empty string.
         controls: names of negative controls; empty where none was named.
         device: where models run.
         isolate: ``fresh`` or ``warm`` workers, or ``none``.
@@ -41,6 +42,7 @@ class Options:
     tasks: tuple[str, ...]
     tier: str
     seeds: str
+    seed_secret: str
     controls: tuple[str, ...]
     device: str
     isolate: str
@@ -71,7 +73,7 @@ def add_options(parser: pytest.Parser) -> None:
     _repeatable(group, "--bench-model", "id, pattern or ladder of models")
     _repeatable(group, "--bench-task", "name, track/name, pattern or track of tasks")
     _single(group, "--bench-tier", "TIER", "quick (default), standard or full.")
-    _single(group, "--bench-seeds", "N", "Number of seeds, or a list such as 0,5,7 (default: 3).")
+    _add_seeds(group)
     add(
         "--bench-control",
         action="append",
@@ -109,6 +111,16 @@ def add_options(parser: pytest.Parser) -> None:
     add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
 
 
+def _add_seeds(group: pytest.OptionGroup) -> None:
+    _single(group, "--bench-seeds", "N", "Number of seeds, or a list such as 0,5,7 (default: 3).")
+    _single(
+        group,
+        "--bench-seed-secret",
+        "PATH|env:NAME",
+        "Plant from secret seeds; the secret is in this file or environment variable.",
+    )
+
+
 def read_options(config: pytest.Config) -> Options:
     """Return the options.
 
@@ -131,6 +143,7 @@ def read_options(config: pytest.Config) -> Options:
         tasks=tuple(get("bench_task")),
         tier=tier,
         seeds=get("bench_seeds") or "3",
+        seed_secret=get("bench_seed_secret") or "",
         controls=tuple(get("bench_control")),
         device=get("bench_device") or "cpu",
         isolate=_isolation(config),

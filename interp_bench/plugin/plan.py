@@ -17,6 +17,7 @@ from interp_bench.harness.estimate import QUICK_LIMIT, Timings, spoken
 from interp_bench.harness.folders import task_files
 from interp_bench.harness.gates import Gates, load_comparison, parse_max_drop, parse_min_skill
 from interp_bench.harness.grid import Cell, Grid
+from interp_bench.harness.seed_secret import read_secret
 from interp_bench.harness.selection import (
     parse_seeds,
     select_controls,
@@ -176,6 +177,7 @@ def _select(options: Options, registry: Registry, places: Sequence[Path]) -> tup
         brief=options.tier == "quick" and unnarrowed,
         controls=select_controls(["all"] if few_controls else options.controls),
         few_controls=few_controls,
+        secret=read_secret(options.seed_secret, options.here) if options.seed_secret else None,
     )
     return grid, {name for t in CATALOGUE.techniques.values() for name in (t.name, t.id)}
 

@@ -18,6 +18,7 @@ from interp_bench.harness.grid import Cell
 from interp_bench.harness.provenance import provenance
 from interp_bench.harness.recording import record
 from interp_bench.harness.runner import Runner
+from interp_bench.harness.seed_secret import forget_variable
 from interp_bench.harness.store import Store
 from interp_bench.harness.threads import ThreadSetting, thread_count
 from interp_bench.harness.trial import STATUSES, Provenance, Trial
@@ -59,6 +60,9 @@ def switch_on(config: pytest.Config) -> None:
     config.pluginmanager.register(session, "interp_bench_session")
     if handed is None:
         _distribute(config, options, plan, session)
+    if getattr(config.option, "dist", "no") == "no":
+        # Whoever starts workers runs no technique, and hands the variable on to them.
+        forget_variable(options.seed_secret)
 
 
 class BenchSession:
@@ -229,6 +233,8 @@ class BenchSession:
         """Say which run this is, and where it is stored."""
         options = self._plan.options
         seeds = ",".join(str(seed) for seed in self._plan.grid.seeds)
+        if self._plan.grid.secret is not None:
+            seeds += f" of secret {self._plan.grid.secret.commitment}"
         return (
             f"interp_bench: run {self._plan.run}, tier {options.tier}, seeds {seeds}, {options.device}, "
             f"{self._threads} thread(s) a process, {self._isolation or 'not isolated'}, "

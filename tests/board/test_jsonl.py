@@ -95,6 +95,12 @@ def test_unwritable_folder_is_one_line(make_trial, tmp_path):
         jsonl.export([make_trial()], tmp_path / "file" / "folder")
 
 
+def test_only_trials_of_secret_seeds_name_their_secret(make_trial):
+    assert "seed_secret" not in jsonl.line(make_trial())
+    written = jsonl.line(make_trial(seed_secret="7b2d6b836214dd06"))
+    assert '"seed_secret": "7b2d6b836214dd06"' in written
+
+
 def test_controls_are_written_beside_the_trial_that_they_belong_to(make_trial, tmp_path):
     plain = make_trial()
     controls = [make_trial(control=name, key=name) for name in ("shuffled", "unplanted")]

@@ -88,6 +88,14 @@ def test_provenance_is_pooled_and_holds_no_time_of_day(board):
     assert "| torch             | 2.15.0" in text
 
 
+def test_secret_seeds_are_named_by_their_commitment(board):
+    assert "secret seeds" not in page(board)
+    hidden = board[0].model_copy(update={"seed_secret": "7b2d6b836214dd06"})
+    assert "| secret seeds, by commitment | 7b2d6b836214dd06 |" in " ".join(
+        page([hidden, *board[1:]]).split()
+    )
+
+
 def test_cells_of_a_table_cannot_break_it():
     text = table(["a", "b"], [["x | y\nz", "<script> 1 <2"]])
     assert text.splitlines() == [

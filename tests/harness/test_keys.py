@@ -69,7 +69,8 @@ def test_controls_differ_and_the_key_without_one_is_what_it_was_before_there_wer
     )
     assert content_key(**fields) == hashlib.sha256(parts.encode()).hexdigest()[:32]
     keys = {content_key(**fields, control=control) for control in ("", *CONTROLS)}
-    assert len(keys) == 4
+    keys |= {content_key(**fields, seed_secret=secret) for secret in ("", "7b2d6b836214dd06", "0" * 16)}
+    assert len(keys) == 6
 
 
 def test_what_does_not_decide_it_leaves_the_key(cell: Cell) -> None:

@@ -5,8 +5,8 @@ allowed beside the way from the root down to each hidden path, as it is when the
 comes into being beside that way later cannot be read.
 
 Source: the kernel's documentation, "Landlock: unprivileged access control", ABI 1 to 7. It guards the
-opening of files. It does not guard their names and sizes (stat, listing a folder), permissions (chmod),
-nor sockets that are files.
+opening of files. It does not guard their names and sizes (stat, listing a folder) nor permissions
+(chmod).
 """
 
 from __future__ import annotations

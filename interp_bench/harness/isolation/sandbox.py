@@ -5,7 +5,7 @@ wall       what it keeps a process from                   by
 ========== ============================================== =============================================
 files      reading hidden files, writing elsewhere        Landlock (Linux 5.13, better from 6.2)
 signals    ending processes that it did not start         Landlock (Linux 6.12)
-network    sockets, and reaching into other processes     seccomp, on x86_64 and aarch64
+network    connections, reaching into other processes     seccomp, on x86_64 and aarch64
 privileges what root may do and others may not            capabilities and no_new_privs
 limits     taking memory, and writing files, without end  rlimits
 ========== ============================================== =============================================

@@ -1,4 +1,9 @@
-"""A filter of system calls: no sockets but local ones, and nothing that reaches into other processes.
+"""A filter of system calls: no sockets but local pairs, and nothing that reaches into other processes.
+
+A local socket has no file to connect to either: behind one may be the daemon of containers or services,
+which starts what it is told to outside of all walls. So what shares memory by such servers (a
+DataLoader of torch with workers, managers of multiprocessing) does not work; pools, queues, pipes and
+pairs do.
 
 The filter is a program of the classic Berkeley packet filter that the kernel runs before each call
 (``seccomp(2)``). It sees numbers, never what a pointer points to.
@@ -18,6 +23,7 @@ ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 FORBIDDEN = {
     # name: (x86_64, aarch64)
+    "connect": (42, 203),
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),

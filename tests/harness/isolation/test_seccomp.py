@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,16 @@ say(right.recv(1).decode())
 def test_only_local_sockets_can_be_opened(walled: Walled) -> None:
     assert walled("network", SOCKETS) == [*["PermissionError"] * 3, None, "x"]
     assert walled("network", SOCKETS, walls=False)[0] is None
+
+
+def test_a_server_of_this_machine_cannot_be_reached(walled: Walled, tmp_path: Path) -> None:
+    path = tmp_path / "server"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        body = f"import socket\nsay(tried(lambda: socket.socket(socket.AF_UNIX).connect({str(path)!r})))"
+        assert walled("network", body) == ["PermissionError"]
+        assert walled("network", body, walls=False) == [None]
 
 
 CALLS = """
