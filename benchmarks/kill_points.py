@@ -130,6 +130,8 @@ class Running:
         for process in left:
             process.kill()
         self._reader.join(timeout=PATIENCE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         return len(left), waited
 
     def _processes(self) -> list[psutil.Process]:

@@ -102,7 +102,11 @@ class Store:
         """
         with self._errors():
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("ROLLBACK")
+            try:
+                # SQLite begins a transaction on a file that it may only read; this it refuses.
+                self._connection.execute("DELETE FROM uses WHERE sequence < 0")
+            finally:
+                _roll_back(self._connection)
 
     def put(self, trial: Trial) -> None:
         """Add a trial; within one run a second one of the same key replaces the first.
@@ -269,11 +273,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             f"the store {path} has schema {schema} and this interp_bench reads up to {SCHEMA}; "
             f"upgrade interp_bench, or {WAY_OUT}"
         )
+    if cut := store_faults.torn(connection, path):
+        raise StoreError(cut)
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if damage != "ok":
         raise StoreError(store_faults.damaged(path, damage))
-    if cut := store_faults.torn(connection, path):
-        raise StoreError(cut)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
