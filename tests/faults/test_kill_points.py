@@ -81,7 +81,7 @@ def test_a_damaged_store_is_found(
             store.put(make_trial(seed=seed, key=str(seed)))
     ledger.path.write_bytes(ledger.path.read_bytes()[:-5000])
     assert ledger.examine([])["corrupt"] >= 1
-    assert "is damaged" in capsys.readouterr().err
+    assert "malformed" in capsys.readouterr().err
 
 
 @pytest.mark.slow

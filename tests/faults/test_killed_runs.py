@@ -20,24 +20,23 @@ if TYPE_CHECKING:
 TECHNIQUES = ("--bench-technique", "mine.py", "--bench-technique", "reader")
 SMALL = ("--bench-model", "small", *TECHNIQUES)
 MARK = "INTERP_BENCH_TEST_MARK"
-ENDLESS = "import pathlib, time\n    pathlib.Path(f'begun-{problem.seed}').touch()\n    time.sleep(600)"
+BEGUN = "import ctypes, pathlib, time\n    pathlib.Path(f'begun-{problem.seed}').touch()\n    "
+ENDLESS = BEGUN + "time.sleep(600)"
+# Compiled code that keeps the interpreter, so that no thread of the process sees its parent end.
+DEAF = BEGUN + ("ctypes.PyDLL(None).sleep(600)" if sys.platform == "linux" else "time.sleep(600)")
 DIE_AFTER_THE_REPORT = """
 import os, signal, pytest
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item):
     if item.name == "numbers[mine-small-0]" and not os.path.exists("died"):
         open("died", "w").close()
-        import time
-        time.sleep(0.5)  # the report is on its way, written by a thread of its own
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
 pytestmark = pytest.mark.slow
 
 
-def start(
-    project: Project, *arguments: str, out: IO[str] | int = subprocess.DEVNULL
-) -> subprocess.Popen[str]:
+def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
     """Start ``pytest --bench`` in a process group of its own."""
     environment = {name: value for name, value in os.environ.items() if "AUTOLOAD" not in name}
     return subprocess.Popen(
@@ -73,7 +72,7 @@ def wait_until_begun(project: Project, count: int, run: subprocess.Popen[str]) -
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_nobody_stays_behind_a_killed_run_and_the_next_goes_on(project: Project, workers: int) -> None:
-    project.technique(body=ENDLESS)
+    project.technique(body=DEAF)
     seeds = ("--bench-seeds", "2")
     run = start(project, *SMALL, *seeds, *(("-n", "2") if workers else ()))
     try:
@@ -109,6 +108,18 @@ def test_a_worker_that_dies_after_its_report_costs_no_trial(project: Project) ->
     result.stdout.fnmatch_lines(["*worker 'gw0' crashed while running '*numbers?mine-small-0?'*"])
     assert project.latest()["numbers[mine-small-0]"].status == "ok"
     assert len(project.stored()) == 4
+
+
+def test_a_technique_that_ends_its_worker_is_tried_once_and_the_others_all_the_same(project: Project) -> None:
+    body = "import os\n    with open('tried', 'a') as file:\n        file.write(f'{problem.seed} ')\n    "
+    project.technique(body=body + "os._exit(7)")
+    result = project.apart("--bench", *SMALL, "--bench-seeds", "3", "-n", "1")
+    result.assert_outcomes(passed=9, failed=3)
+    assert sorted((project.path / "tried").read_text(encoding="utf-8").split()) == ["0", "1", "2"]
+    trials = project.stored()
+    assert len(trials) == 12
+    assert {trial.status for trial in trials if trial.technique == "mine"} == {"crashed"}
+    assert {trial.status for trial in trials if trial.technique != "mine"} == {"ok"}
 
 
 def test_two_runs_at_once_both_end_and_own_their_trials(project: Project) -> None:
