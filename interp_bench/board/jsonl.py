@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from interp_bench.analysis.cells import newest
+from interp_bench.board.files import write_whole
 from interp_bench.errors import StoreError
 from interp_bench.harness.trial import Trial
 
@@ -29,7 +30,7 @@ def export(trials: Iterable[Trial], folder: Path) -> dict[Path, int]:
     for track in sorted(tracks):
         rows = sorted(tracks[track], key=lambda t: (t.task, t.model, t.technique, t.seed))
         path = folder / f"{track}.jsonl"
-        _write_whole(path, "".join(line(trial) + "\n" for trial in rows))
+        write_whole(path, "".join(line(trial) + "\n" for trial in rows).encode("utf-8"))
         written[path] = len(rows)
     return written
 
@@ -74,13 +75,3 @@ def _read_file(path: Path) -> list[Trial]:
             what = f"{where}: {first['msg']}" if where else first["msg"]
             raise StoreError(f"{path}:{number}: not a trial: {what}; export it again") from error
     return trials
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(text.encode("utf-8"))
-        partial.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error

