@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tabulate import MIN_PADDING, tabulate
-
 from interp_bench.analysis.calibration import Calibration, CeilingRow, calibrate
 from interp_bench.analysis.cells import Cell, cells_of, newest, without_controls
 from interp_bench.analysis.controls import FALSE, FalseDiscovery, false_discoveries_of
 from interp_bench.analysis.outcomes import Outcome, outcomes_of
 from interp_bench.analysis.reach import WORKS
 from interp_bench.analysis.standings import Standing, standings_of
-from interp_bench.board import figures
+from interp_bench.board import columns, figures
+from interp_bench.board.columns import WIDTH
 from interp_bench.harness.trial import CONTROLS, Trial
 
-WIDTH = 120
+__all__ = ["WIDTH", "summary"]
+
 REASONS_SHOWN = 8
-_LEAST_REACH = 24
 
 LEGEND = (
     "skill: 0 is guessing, 1 is the truth; mean over models with a 95% interval over the models' means.\n"
@@ -78,15 +77,15 @@ def _track(name: str, rows: Sequence[Standing], cells: Sequence[Cell]) -> str:
     headers = ["technique", "skill", *shown, "cost", "cells", *(["failed"] if failed else [])]
     tried = {row.technique: sum(cell.technique == row.technique for cell in cells) for row in rows}
     body = [_row(row, shown, tried[row.technique], failed) for row in rows]
-    room = WIDTH - _width(headers, body) - 2
+    room = columns.room(headers, body)
     for line, row in zip(body, rows, strict=True):
-        line.insert(2 + len(shown), _reach(row, max(room, _LEAST_REACH)))
+        line.insert(2 + len(shown), _reach(row, room))
     headers.insert(2 + len(shown), "reach")
     tasks = sorted({cell.task for cell in cells})
     title = f"{name}: skill from {figures.primary_text(cells)} on {figures.names_text(tasks)}"
     if len(modalities) == 1:
         title += f", {modalities[0]} models only"
-    return f"{title}\n{_table(body, headers)}"
+    return f"{title}\n{columns.table(headers, body)}"
 
 
 def _row(row: Standing, modalities: Sequence[str], tried: int, failed: bool) -> list[str]:
@@ -98,16 +97,6 @@ def _row(row: Standing, modalities: Sequence[str], tried: int, failed: bool) -> 
         str(row.cells) if row.cells == tried else f"{row.cells} of {tried}",
     ]
     return [*cells, str(row.failures or "")] if failed else cells
-
-
-def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True)
-
-
-def _width(headers: Sequence[str], body: Sequence[Sequence[str]]) -> int:
-    padded = [header + " " * MIN_PADDING for header in headers]
-    columns = zip(padded, *body, strict=True)
-    return sum(max(map(len, column)) + 2 for column in columns) - 2
 
 
 def _reach(row: Standing, room: int) -> str:
@@ -154,13 +143,14 @@ def _calibration(found: Calibration) -> str:
 
 def _controls(found: Mapping[str, Sequence[FalseDiscovery]]) -> str:
     """Return one table for all tracks."""
-    columns = [c for c in CONTROLS if any(c in row.skills for rows in found.values() for row in rows)]
+    shown = [c for c in CONTROLS if any(c in row.skills for rows in found.values() for row in rows)]
     body = [
         [track, *line]
         for track, rows in found.items()
-        for line in figures.discovery_rows(rows, columns, "finds what is not there")
+        for line in figures.discovery_rows(rows, shown, "finds what is not there")
     ]
-    return f"{CONTROLS_LEGEND}\n{_table(body, ['track', 'technique', 'planted', *columns, ''])}"
+    headers = ["track", "technique", "planted", *shown, ""]
+    return f"{CONTROLS_LEGEND}\n{columns.table(headers, body)}"
 
 
 def _outcomes(outcomes: Sequence[Outcome]) -> str:
@@ -176,9 +166,6 @@ def _outcomes(outcomes: Sequence[Outcome]) -> str:
         for outcome in outcomes[:REASONS_SHOWN]
     ]
     headers = ["status", "trials", "track", "technique", "model", "reason"]
-    room = max(WIDTH - _width(headers[:-1], [row[:-1] for row in rows]) - 2, _LEAST_REACH)
-    for row in rows:
-        row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 3] + "..."
     more = len(outcomes) - REASONS_SHOWN
-    text = f"trials without an answer\n{_table(rows, headers)}"
+    text = f"trials without an answer\n{columns.fitted(headers, rows)}"
     return text if more <= 0 else f"{text}\nand {figures.plural(more, 'more reason')}"

@@ -25,7 +25,7 @@ class Options:
         fresh: run again what is stored.
         min_skill: gates, as text.
         compare: run, file or folder to compare with, or an empty string.
-        compare_fail: the largest drop of skill, as text.
+        compare_fail: the largest drops of skill, as text.
         explain: say what is not run and why, and run nothing.
         here: the folder pytest was started in.
         root: the root folder of the project that pytest was started in.
@@ -42,7 +42,7 @@ class Options:
     fresh: bool
     min_skill: tuple[str, ...]
     compare: str
-    compare_fail: str
+    compare_fail: tuple[str, ...]
     explain: bool
     here: Path
     root: Path
@@ -82,12 +82,20 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="TECHNIQUE:SKILL",
         help="Fail trials of a technique below a skill, e.g. pca:0.5 (repeatable).",
     )
-    _single(group, "--bench-compare", "RUN", "Run, store or folder of *.jsonl to compare with.")
     _single(
         group,
+        "--bench-compare",
+        "RUN",
+        "Run (or `last`), store, or file or folder of *.jsonl to compare with.",
+    )
+    add(
         "--bench-compare-fail",
-        "skill:-5%",
-        "Fail trials whose skill dropped by more than this (with --bench-compare).",
+        action="append",
+        default=[],
+        metavar="skill:-5%%",
+        help="With --bench-compare: fail each trial whose skill dropped by more than this, noise or not; "
+        "mean:-2%% fails the run where the mean of a technique did; either fails it where a technique had a "
+        "skill and now breaks (repeatable).",
     )
     add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
 
@@ -120,7 +128,7 @@ def read_options(config: pytest.Config) -> Options:
         fresh=get("bench_fresh"),
         min_skill=tuple(get("bench_min_skill")),
         compare=get("bench_compare") or "",
-        compare_fail=get("bench_compare_fail") or "",
+        compare_fail=tuple(get("bench_compare_fail")),
         explain=get("bench_explain"),
         here=here,
         root=project_root(config),
