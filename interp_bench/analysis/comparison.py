@@ -24,9 +24,8 @@ each the mean over techniques, since techniques on one problem change with it.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
@@ -35,6 +34,7 @@ from interp_bench.analysis.cells import rank_value
 from interp_bench.analysis.paired import Paired, holm, paired
 from interp_bench.analysis.pairing import Seeds, StatusChange, seeds_of, status_changes_of
 from interp_bench.analysis.parts import PartCount, changed_parts, count_parts
+from interp_bench.analysis.stats import mean
 from interp_bench.harness.trial import Role, Trial
 
 Verdict = Literal["better", "worse", "undecided", "same", "new", "gone"]
@@ -102,6 +102,11 @@ class Overall:
     found: int
     verdicts: Mapping[Verdict, int]
 
+    @property
+    def name(self) -> str:
+        """``track/technique``, or just the track."""
+        return f"{self.track}/{self.technique}" if self.technique else self.track
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -124,6 +129,20 @@ class Comparison:
     def verdicts(self) -> Mapping[Verdict, int]:
         """How many cells have each verdict, only those that occur."""
         return _count(self.cells)
+
+    def failures(self, of_mean: Callable[[str, float | None, float | None], str]) -> list[str]:
+        """Return why the later run fails, a line each: by the mean of a technique, or by a lost skill.
+
+        Args:
+            of_mean: says why a technique of this name fails by its means before and now, or nothing.
+        """
+        texts = [of_mean(row.name, row.before, row.now) for row in self.techniques]
+        lost = [
+            f"{row.name} fails where it had a skill, in {row.lost} of its trials"
+            for row in self.techniques
+            if row.lost
+        ]
+        return [*filter(None, texts), *lost]
 
 
 def compare(old: Iterable[Trial], new: Iterable[Trial]) -> Comparison:
@@ -186,10 +205,10 @@ def _cell(seeds: Seeds) -> CellChange | None:
 
 def _judged(found: Paired, p: float | None, *, lost: int, gained: int) -> Verdict:
     """Return the verdict by a p value, or without one where skills were lost or found."""
-    mean = found.difference.mean
+    change = found.difference.mean
     if lost:
-        return "worse" if mean <= 0 else "undecided"
-    return "better" if gained and mean >= 0 else found.tendency(p)
+        return "worse" if change <= 0 else "undecided"
+    return "better" if gained and change >= 0 else found.tendency(p)
 
 
 def _absence(*, old: bool, new: bool) -> Verdict:
@@ -212,7 +231,7 @@ def _track(cells: Sequence[CellChange]) -> Overall:
     for cell in cells:
         if cell.paired is not None:
             places.setdefault((cell.task, cell.model), []).append(cell.paired.difference.mean)
-    means = [math.fsum(values) / len(values) for values in places.values()]
+    means = [mean(values) for values in places.values()]
     return _overall("", cells, paired(means) if means else None)
 
 
@@ -253,7 +272,7 @@ def _mean(trials: Iterable[Trial]) -> float | None:
 
 
 def _average(values: Sequence[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
+    return mean(values) if values else None
 
 
 def _count(cells: Iterable[CellChange]) -> Mapping[Verdict, int]:

@@ -56,7 +56,10 @@ def paired(differences: Sequence[float]) -> Paired:
     equal = all(abs(difference) <= ROUNDING for difference in differences)
     if equal or interval.n == 1:
         return Paired(difference=interval, equal=equal, p=None)
-    error = statistics.stdev(differences) / math.sqrt(interval.n)
+    try:
+        error = statistics.stdev(differences) / math.sqrt(interval.n)
+    except OverflowError:
+        error = math.inf
     # The same change in every pair leaves no doubt that would be divided by.
     p = 2 * float(student.sf(abs(interval.mean) / error, interval.n - 1)) if error else 0.0
     return Paired(difference=interval, equal=equal, p=p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -41,9 +42,10 @@ class Pair:
         before, now = rank_value(self.old), rank_value(self.new)
         if before is None or now is None:
             return None
+        change = max(-sys.float_info.max, min(now - before, sys.float_info.max))
         if self.lost:
-            return min(now - before, 0.0)
-        return max(now - before, 0.0) if self.found else now - before
+            return min(change, 0.0)
+        return max(change, 0.0) if self.found else change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

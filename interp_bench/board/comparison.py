@@ -32,14 +32,18 @@ what fails counts as skill 0: a lost skill is worse and a found one better witho
        of the others says the contrary. Failing is never a gain."""
 
 
-def comparison_text(found: Comparison, source: str) -> str:
+def comparison_text(found: Comparison, source: str, subject: str = "") -> str:
     """Return the comparison as text of at most ``columns.WIDTH`` columns where names allow.
 
     Args:
         found: the comparison.
         source: what was compared with, e.g. ``run 20260102T030405Z-ab12``.
+        subject: what was compared with it, where that needs saying.
     """
-    head = [f"compared with {source}: {_counts(found.verdicts)}", *_parts(found.parts)]
+    head = [
+        f"{f'{subject} ' if subject else ''}compared with {source}: {_counts(found.verdicts)}",
+        *_parts(found.parts),
+    ]
     rows = [row for row in (*found.techniques, *_tracks(found)) if row.paired is not None and not _equal(row)]
     changed = [cell for cell in found.cells if cell.paired is not None and cell.verdict != "same"]
     gone = [cell for cell in found.cells if cell.verdict == "gone"]
@@ -96,12 +100,12 @@ def _statuses(changes: Sequence[StatusChange]) -> str:
             change.before,
             change.now,
             str(len(change.pairs)),
-            change.pairs[0].new.name,
+            figures.names_text(sorted({pair.new.model for pair in change.pairs}), limit=1),
             change.reason,
         ]
         for change in changes[:SHOWN]
     ]
-    headers = ["status changed", "was", "is", "trials", "first of them", "reason"]
+    headers = ["status changed", "was", "is", "trials", "model", "reason"]
     lines = [columns.fitted(headers, rows)]
     if len(changes) > SHOWN:
         lines.append(f"and {figures.plural(len(changes) - SHOWN, 'more kind')} of status change")
@@ -127,7 +131,7 @@ def _unmoved(rows: Sequence[Overall]) -> list[str]:
             word = {"same": "same in every cell", "undecided": "no cell in common"}.get(
                 row.verdict, row.verdict
             )
-            named.setdefault(word, []).append(f"{row.track}/{row.technique}")
+            named.setdefault(word, []).append(row.name)
     return [
         f"{figures.plural(len(names), 'technique')} {word}: {figures.names_text(names)}"
         for word, names in sorted(named.items())
@@ -137,7 +141,7 @@ def _unmoved(rows: Sequence[Overall]) -> list[str]:
 def _overall(rows: Sequence[Overall]) -> str:
     body = [
         [
-            f"{row.track}/{row.technique}" if row.technique else f"all of {row.track}",
+            row.name if row.technique else f"all of {row.track}",
             row.verdict,
             _skill(row.before),
             _skill(row.now),
@@ -175,7 +179,7 @@ def _largest(cells: Iterable[CellChange]) -> str:
     rows = [
         [
             _name(cell),
-            cell.verdict,
+            cell.verdict + ("*" if cell.another_question else ""),
             _skill(cell.before),
             _skill(cell.now),
             _difference(cell.paired),
@@ -187,7 +191,10 @@ def _largest(cells: Iterable[CellChange]) -> str:
     headers = ["largest changes", "verdict", "before", "now", "difference", "seeds", ""]
     text = _without_empty(headers, rows)
     more = len(ordered) - SHOWN
-    return text if more <= 0 else f"{text}\nand {figures.plural(more, 'more changed cell')}"
+    if more > 0:
+        text += f"\nand {figures.plural(more, 'more changed cell')}"
+    marked = any(cell.another_question for cell in ordered[:SHOWN])
+    return f"{text}\n*: asks another question than before" if marked else text
 
 
 def _size(cell: CellChange) -> tuple[float, str]:
@@ -202,8 +209,6 @@ def _note(cell: CellChange) -> str:
         notes.append(f"{cell.found} found")
     if cell.paired is not None and not cell.paired.difference.bounded:
         notes.append("n=1, no interval")
-    if cell.another_question:
-        notes.append("another question")
     return "; ".join(notes)
 
 
@@ -212,14 +217,20 @@ def _name(cell: CellChange) -> str:
 
 
 def _skill(skill: float | None) -> str:
-    return figures.NOTHING if skill is None else f"{skill:.3f}"
+    return figures.NOTHING if skill is None else _number(skill, ".3f")
+
+
+def _number(value: float, form: str) -> str:
+    """Return three decimals, and never ``-0.000``."""
+    return format(value if round(value, 3) else 0.0, form)
 
 
 def _difference(found: Paired | None) -> str:
     if found is None:
         return figures.NOTHING
     interval = found.difference
-    return f"{interval.mean:+.3f} ±{interval.half:.3f}" if interval.bounded else f"{interval.mean:+.3f}"
+    change = _number(interval.mean, "+.3f")
+    return f"{change} ±{interval.half:.3f}" if interval.bounded else change
 
 
 def _p(p: float | None) -> str:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from interp_bench.cli import certifying, doctor, listing, results, weights
+from interp_bench.cli import certifying, comparing, doctor, listing, results, weights
 from interp_bench.errors import InterpBenchError, near_name
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
@@ -126,6 +126,27 @@ def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:
     export.add_argument("--run-id", help="only the trials of this run, or of the `last` one")
     export.add_argument("--out", type=Path, default=TRIALS, help="folder; default: %(default)s")
     export.set_defaults(run=lambda options: results.export(options.store, options.out, options.run_id))
+    compare = commands.add_parser(
+        "compare", help="compare stored trials: what is new, gone, better, worse and the same"
+    )
+    compare.add_argument("old", metavar="OLD", help="run id, `last`, store, or file or folder of *.jsonl")
+    compare.add_argument(
+        "new", metavar="NEW", nargs="?", default="last", help="likewise; default: %(default)s"
+    )
+    compare.add_argument("--store", type=Path, default=DEFAULT_PATH, help="of the runs; default: %(default)s")
+    compare.add_argument(
+        "--fail",
+        action="append",
+        default=[],
+        metavar="DROP",
+        help="exit with 1 where the skill of a trial (skill:-5%%) or the mean of a technique (mean:-2%%) "
+        "dropped by more, or a technique now breaks (repeatable)",
+    )
+    compare.set_defaults(
+        run=lambda options: comparing.compare(
+            options.old, options.new, store=options.store, fail=options.fail
+        )
+    )
     page = commands.add_parser("leaderboard", help="write the leaderboard page from exported trials")
     page.add_argument("--trials", type=Path, default=TRIALS, help="folder; default: %(default)s")
     page.add_argument("--out", type=Path, default=PAGE, help="file; default: %(default)s")

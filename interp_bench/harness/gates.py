@@ -62,6 +62,7 @@ class Gates:
         mean_drop: how far the mean skill of a technique over the cells in common may drop, or None.
         before: the trials that are compared with, by what they ask (``Trial.cell``).
         source: where they are from, in words.
+        option: where drops are allowed, for the texts of failures.
     """
 
     minima: Sequence[MinSkill] = ()
@@ -69,6 +70,7 @@ class Gates:
     mean_drop: MaxDrop | None = None
     before: dict[Identity, Trial] = field(default_factory=dict)
     source: str = ""
+    option: str = "--bench-compare-fail"
 
     def failure(self, trial: Trial) -> str:
         """Return why a trial fails the gates, or an empty string; controls, which should be low, never do."""
@@ -85,7 +87,7 @@ class Gates:
         if trial.skill < allowed:
             return (
                 f"skill {trial.skill:.3f} was {old.skill:.3f} in run {old.run_id}; "
-                f"--bench-compare-fail allows {allowed:.3f}"
+                f"{self.option} allows {allowed:.3f}"
             )
         return ""
 
@@ -103,7 +105,9 @@ class Gates:
         allowed = self.mean_drop.allowed(before)
         if now >= allowed:
             return ""
-        return f"mean skill of {technique} is {now:.3f} and was {before:.3f}; allowed is {allowed:.3f}"
+        return (
+            f"mean skill of {technique} is {now:.3f} and was {before:.3f}; {self.option} allows {allowed:.3f}"
+        )
 
     def gone(self, cells: Iterable[Cell], *, narrowed: Iterable[str]) -> list[Trial]:
         """Return the trials that had a skill before and of which this run has not even a cell.
@@ -152,40 +156,45 @@ def parse_min_skill(text: str, known: Iterable[str]) -> MinSkill:
     return MinSkill(technique=name, bound=bound)
 
 
-def parse_max_drops(texts: Iterable[str]) -> tuple[MaxDrop | None, MaxDrop | None]:
+def parse_max_drops(
+    texts: Iterable[str], *, option: str = "--bench-compare-fail"
+) -> tuple[MaxDrop | None, MaxDrop | None]:
     """Read ``skill:-5%`` or ``skill:-0.05``, for single trials, and ``mean:-2%``, for techniques.
 
+    Args:
+        texts: as given, in any order; the last of several of one word counts.
+        option: what errors name.
+
     Returns:
-        The largest drop of a trial, and of the mean of a technique; None where it is not given. The last
-        of several counts.
+        The largest drop of a trial, and of the mean of a technique; None where it is not given.
 
     Raises:
         InterpBenchError: a text has another form.
     """
     found: dict[str, MaxDrop] = {}
     for text in texts:
-        what = text.partition(":")[0]
-        known = what if what in ("skill", "mean") else "skill"
-        found[known] = parse_max_drop(text, known)
+        word = "mean" if text.startswith("mean:") else "skill"
+        found[word] = parse_max_drop(text, word=word, option=option)
     return found.get("skill"), found.get("mean")
 
 
-def parse_max_drop(text: str, what: str = "skill") -> MaxDrop:
+def parse_max_drop(text: str, *, word: str = "skill", option: str = "--bench-compare-fail") -> MaxDrop:
     """Read ``skill:-5%`` or ``skill:-0.05``.
 
     Args:
         text: the option.
-        what: the word before the colon.
+        word: what stands before the colon.
+        option: what errors name.
 
     Raises:
         InterpBenchError: the text has another form.
     """
     name, _, number = text.partition(":")
     amount = _number(number.removesuffix("%"))
-    if name != what or amount is None or amount > 0:
+    if name != word or amount is None or amount > 0:
         raise InterpBenchError(
-            f"--bench-compare-fail is {text!r}; give the largest drop, such as skill:-5% or skill:-0.05 for "
-            "single trials, or mean:-2% for the means of techniques"
+            f"{option} is {text!r}; give the largest drop, such as skill:-5% or skill:-0.05 for single "
+            "trials, or mean:-2% for the means of techniques"
         )
     relative = number.endswith("%")
     return MaxDrop(amount=-amount / 100 if relative else -amount, relative=relative)
@@ -211,9 +220,9 @@ def load_comparison(
         files = sorted(path.glob("*.jsonl"))
         if not files:
             raise InterpBenchError(f"{asker}: the folder {path} holds no *.jsonl")
-        trials = [trial for file in files for trial in _read_lines(file, asker)]
+        trials = [trial for file in files for trial in _read_lines(file)]
     elif path.suffix == ".jsonl" and path.is_file():
-        trials = _read_lines(path, asker)
+        trials = _read_lines(path)
     elif path.is_file():
         with Store.open(path) as other:
             trials = other.latest()
@@ -255,12 +264,12 @@ def _read_run(run: str, store: Path, current: str, asker: str) -> list[Trial]:
     raise InterpBenchError(f"{asker}: there is no run, file or folder {run!r}{hint}")
 
 
-def _read_lines(path: Path, asker: str) -> list[Trial]:
+def _read_lines(path: Path) -> list[Trial]:
     trials = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InterpBenchError(f"{asker}: {path} cannot be read: {error}") from error
+        raise InterpBenchError(f"--bench-compare: {path} cannot be read: {error}") from error
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:

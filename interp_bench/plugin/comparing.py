@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from interp_bench.harness.trial import Trial
 from interp_bench.plugin.plan import Plan
-
-if TYPE_CHECKING:
-    from interp_bench.analysis.comparison import Comparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +40,5 @@ def compared(plan: Plan, trials: Sequence[Trial]) -> Compared | None:
     found = compare([*old, *gone], trials)
     return Compared(
         text=comparison_text(found, gates.source),
-        failures=_failures(plan, found),
+        failures=tuple(found.failures(gates.mean_failure)) if plan.options.compare_fail else (),
     )
-
-
-def _failures(plan: Plan, found: Comparison) -> tuple[str, ...]:
-    if not plan.options.compare_fail:
-        return ()
-    named = ((f"{row.track}/{row.technique}", row) for row in found.techniques)
-    means = [plan.gates.mean_failure(name, row.before, row.now) for name, row in named]
-    lost = [
-        f"{row.track}/{row.technique} fails where it had a skill, in {row.lost} of its trials"
-        for row in found.techniques
-        if row.lost
-    ]
-    return tuple(f"--bench-compare-fail: {text}" for text in (*filter(None, means), *lost))

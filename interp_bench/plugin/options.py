@@ -92,9 +92,9 @@ def add_options(parser: pytest.Parser) -> None:
         "--bench-compare-fail",
         action="append",
         default=[],
-        metavar="skill:-5%%",
-        help="With --bench-compare: fail each trial whose skill dropped by more than this, noise or not; "
-        "mean:-2%% fails the run where the mean of a technique did; either fails it where a technique had a "
+        metavar="DROP",
+        help="With --bench-compare: skill:-5%% fails each trial whose skill dropped by more, noise or not; "
+        "mean:-2%% fails the run where the mean of a technique did. Either fails it where a technique had a "
         "skill and now breaks (repeatable).",
     )
     add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")

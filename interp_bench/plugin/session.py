@@ -236,7 +236,7 @@ class BenchSession:
         if self._trials and terminalreporter.verbosity >= -1:
             self._tables(terminalreporter)
         for failure in self._compared.failures if self._compared else ():
-            terminalreporter.write_line(failure, red=True)
+            terminalreporter.write_line(f"FAILED: {failure}", red=True)
         return None
 
     def _tables(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -96,7 +96,7 @@ def test_the_mean_of_a_technique_fails_when_it_drops() -> None:
     gates = Gates(mean_drop=MaxDrop(amount=0.1, relative=True))
     assert gates.mean_failure("features/pca", 0.5, 0.45) == ""
     assert gates.mean_failure("features/pca", 0.5, 0.449) == (
-        "mean skill of features/pca is 0.449 and was 0.500; allowed is 0.450"
+        "mean skill of features/pca is 0.449 and was 0.500; --bench-compare-fail allows 0.450"
     )
     assert gates.mean_failure("features/pca", None, None) == ""
     assert Gates(drop=MaxDrop(amount=0.0, relative=False)).mean_failure("x", 1.0, 0.0) == ""

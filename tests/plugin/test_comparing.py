@@ -51,11 +51,11 @@ def test_the_mean_of_a_technique_fails_the_run_and_no_trial(project: Project) ->
     result = project.bench(*MINE, *LAST, "--bench-compare-fail", "mean:-5%")
     result.assert_outcomes(passed=6)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["--bench-compare-fail: mean skill of guessing/mine is -* and was *"])
+    result.stdout.fnmatch_lines(["FAILED: mean skill of guessing/mine is -* and was *"])
     first = project.stored()[0].run_id
     quiet = project.bench(*MINE, "--bench-compare", first, "--bench-compare-fail", "mean:-5%", "-qq")
     assert quiet.ret == pytest.ExitCode.TESTS_FAILED
-    assert line(quiet, "--bench-compare-fail: mean skill of guessing/mine is -")
+    assert line(quiet, "FAILED: mean skill of guessing/mine is -")
     quiet.stdout.no_fnmatch_line("compared with*")
     assert project.bench(*MINE, *LAST, "--bench-compare-fail", "mean:-5%").ret == 0
 
@@ -71,7 +71,7 @@ def test_a_lost_skill_is_worse_and_fails_the_run(project: Project) -> None:
             "compared with run *: 1 worse, 2 same *",
             "guessing/mine * ok * failed * 1 * ValueError: no luck",
             "guessing/numbers?mine-small? * worse * 1 lost",
-            "--bench-compare-fail: guessing/mine fails where it had a skill, in 1 of its trials",
+            "FAILED: guessing/mine fails where it had a skill, in 1 of its trials",
         ]
     )
     project.technique(value=0.5)
