@@ -207,7 +207,7 @@ def _note(cell: CellChange) -> str:
         notes.append(f"{cell.lost} lost")
     if cell.found:
         notes.append(f"{cell.found} found")
-    if cell.paired is not None and not cell.paired.difference.bounded:
+    if cell.paired is not None and cell.paired.difference.n == 1:
         notes.append("n=1, no interval")
     return "; ".join(notes)
 

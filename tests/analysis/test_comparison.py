@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from interp_bench.analysis.comparison import compare
+from interp_bench.board.comparison import comparison_text
+from tests.conftest import _make_trial
 
 if TYPE_CHECKING:
     from tests.conftest import MakeTrial
@@ -212,6 +216,27 @@ def test_another_question_is_flagged(runs, make_trial: MakeTrial) -> None:
     assert (part.name, part.before, part.now, pairs) == ("task version", "1", "2", 2)
     other_technique = [trial.model_copy(update={"technique_version": 2}) for trial in new]
     assert not only((old, other_technique)).another_question
+
+
+SKILLS = st.sampled_from([-1.7e308, -0.5, 0.0, 1e-300, 0.25, 0.5, 1.0, 1.7e308])
+SIDES = st.dictionaries(
+    st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(0, 2)), SKILLS, max_size=12
+)
+MIRROR = {"better": "worse", "worse": "better", "new": "gone", "gone": "new"}
+
+
+@given(SIDES, SIDES)
+@settings(max_examples=60, deadline=None)
+def test_the_other_way_round_every_verdict_is_mirrored(before, now) -> None:
+    old, new = (
+        [_make_trial(technique=t, model=m, seed=s, skill=value) for (t, m, s), value in side.items()]
+        for side in (before, now)
+    )
+    there, back = compare(old, new), compare(new, old)
+    for rows, mirrored in ((there.cells, back.cells), (there.techniques, back.techniques)):
+        assert [MIRROR.get(row.verdict, row.verdict) for row in rows] == [row.verdict for row in mirrored]
+    assert sum(there.verdicts.values()) == len({key[:2] for key in (*before, *now)})
+    assert comparison_text(there, "run a").startswith("compared with run a: ")
 
 
 def test_order_does_not_matter_and_controls_are_left_out(runs, make_trial: MakeTrial) -> None:
