@@ -71,6 +71,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_listings(commands)
     _add_results(commands)
+    _add_compare(commands)
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
     fetch.set_defaults(run=lambda options: weights.fetch(options.models))
@@ -126,6 +127,14 @@ def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:
     export.add_argument("--run-id", help="only the trials of this run, or of the `last` one")
     export.add_argument("--out", type=Path, default=TRIALS, help="folder; default: %(default)s")
     export.set_defaults(run=lambda options: results.export(options.store, options.out, options.run_id))
+    page = commands.add_parser("leaderboard", help="write the leaderboard page from exported trials")
+    page.add_argument("--trials", type=Path, default=TRIALS, help="folder; default: %(default)s")
+    page.add_argument("--out", type=Path, default=PAGE, help="file; default: %(default)s")
+    page.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is stale")
+    page.set_defaults(run=lambda options: results.leaderboard(options.trials, options.out, options.check))
+
+
+def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
     compare = commands.add_parser(
         "compare", help="compare stored trials: what is new, gone, better, worse and the same"
     )
@@ -147,8 +156,3 @@ def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:
             options.old, options.new, store=options.store, fail=options.fail
         )
     )
-    page = commands.add_parser("leaderboard", help="write the leaderboard page from exported trials")
-    page.add_argument("--trials", type=Path, default=TRIALS, help="folder; default: %(default)s")
-    page.add_argument("--out", type=Path, default=PAGE, help="file; default: %(default)s")
-    page.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is stale")
-    page.set_defaults(run=lambda options: results.leaderboard(options.trials, options.out, options.check))

@@ -75,6 +75,13 @@ def add_options(parser: pytest.Parser) -> None:
     _single(group, "--bench-device", "DEVICE", "cpu (default), cuda, cuda:1 or mps.")
     _single(group, "--bench-store", "PATH", "Store of trials (default: .interp-bench/store.sqlite3).")
     add("--bench-fresh", action="store_true", help="Run again what is stored already.")
+    _add_gates(group)
+    add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
+
+
+def _add_gates(group: pytest.OptionGroup) -> None:
+    """Add what compares a run with bounds and with another run."""
+    add = group.addoption
     add(
         "--bench-min-skill",
         action="append",
@@ -97,7 +104,6 @@ def add_options(parser: pytest.Parser) -> None:
         "mean:-2%% fails the run where the mean of a technique did. Either fails it where a technique had a "
         "skill and now breaks (repeatable).",
     )
-    add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
 
 
 def read_options(config: pytest.Config) -> Options:
