@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from interp_bench.analysis.cells import ROLES, newest
-from interp_bench.analysis.stats import Interval, t_interval
+from interp_bench.analysis.stats import Interval, mean, t_interval
 from interp_bench.harness.trial import CONTROLS, Control, Role, Trial
 
 FALSE = 0.1
@@ -27,6 +27,8 @@ class FalseDiscovery:
             not scored there.
         skills: skill on each control over its trials, with Student's t interval; a control that gave no
             answer is absent, since a crash reports nothing.
+        answered: on how many trials of all controls they rest.
+        asked: how many there were, those that failed or did not apply too.
     """
 
     technique: str
@@ -34,6 +36,8 @@ class FalseDiscovery:
     role: Role
     planted: float | None
     skills: Mapping[Control, Interval]
+    answered: int
+    asked: int
 
     @property
     def found(self) -> tuple[Control, ...]:
@@ -51,7 +55,7 @@ def false_discoveries_of(trials: Iterable[Trial]) -> dict[str, tuple[FalseDiscov
     kept = newest(trials)
     skills: dict[tuple[str, str], dict[Control, list[Trial]]] = {}
     for trial in kept:
-        if trial.control and trial.status == "ok":
+        if trial.control and trial.status == "ok" and trial.skill is not None:
             row = skills.setdefault((trial.track, trial.technique), {})
             row.setdefault(trial.control, []).append(trial)
     planted = {
@@ -59,17 +63,15 @@ def false_discoveries_of(trials: Iterable[Trial]) -> dict[str, tuple[FalseDiscov
         for trial in kept
         if not trial.control and trial.skill is not None
     }
-    tracks = sorted({track for track, _ in skills})
-    return {
-        track: tuple(
-            sorted((_row(row, planted) for (name, _), row in skills.items() if name == track), key=_order)
-        )
-        for track in tracks
-    }
+    asked = Counter((trial.track, trial.technique) for trial in kept if trial.control)
+    found: dict[str, list[FalseDiscovery]] = {}
+    for (track, technique), row in skills.items():
+        found.setdefault(track, []).append(_row(row, planted, asked[track, technique]))
+    return {track: tuple(sorted(found[track], key=_order)) for track in sorted(found)}
 
 
 def _row(
-    trials: Mapping[Control, list[Trial]], planted: Mapping[tuple[str, Problem], float]
+    trials: Mapping[Control, list[Trial]], planted: Mapping[tuple[str, Problem], float], asked: int
 ) -> FalseDiscovery:
     every = [trial for group in trials.values() for trial in group]
     first = every[0]
@@ -88,8 +90,10 @@ def _row(
         technique=first.technique,
         track=first.track,
         role=first.role,
-        planted=math.fsum(known) / len(known) if known else None,
+        planted=mean(known) if known else None,
         skills=MappingProxyType(skills),
+        answered=len(every),
+        asked=asked,
     )
 
 

@@ -41,7 +41,7 @@ def outcomes_of(trials: Iterable[Trial]) -> tuple[Outcome, ...]:
     groups: dict[tuple[Status, str, str], list[Trial]] = {}
     for trial in trials:
         if trial.status != "ok":
-            groups.setdefault((trial.status, _kind_of_reason(trial), trial.track), []).append(trial)
+            groups.setdefault((trial.status, kind_of_reason(trial), trial.track), []).append(trial)
     found = [
         Outcome(
             status=status,
@@ -56,7 +56,8 @@ def outcomes_of(trials: Iterable[Trial]) -> tuple[Outcome, ...]:
     return tuple(sorted(found, key=_order))
 
 
-def _kind_of_reason(trial: Trial) -> str:
+def kind_of_reason(trial: Trial) -> str:
+    """Return the reason of a trial without numbers and the model's name, in which alike ones differ."""
     return _NUMBER.sub("#", trial.reason.replace(trial.model, "#"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from interp_bench.analysis.cells import Cell
 from interp_bench.analysis.controls import FalseDiscovery
 from interp_bench.analysis.reach import Reach
-from interp_bench.analysis.standings import Cost
+from interp_bench.analysis.standings import Cost, Standing
 from interp_bench.analysis.stats import Interval
 from interp_bench.harness.trial import Control, Status
 
@@ -42,7 +42,7 @@ def skill_text(skill: float) -> str:
 def discovery_rows(
     rows: Iterable[FalseDiscovery], controls: Iterable[Control], verdict: str
 ) -> list[list[str]]:
-    """Return the cells of a table of false discovery: technique, planted, each control, verdict.
+    """Return the cells of a table of false discovery: technique, planted, each control, trials, verdict.
 
     Args:
         rows: one a technique.
@@ -55,6 +55,7 @@ def discovery_rows(
             row.technique,
             NOTHING if row.planted is None else skill_text(row.planted),
             *(interval_text(row.skills.get(control)) for control in controls),
+            part_text(row.answered, row.asked),
             verdict if row.found else ("" if row.decidable else "? (needs two trials)"),
         ]
         for row in rows
@@ -103,6 +104,17 @@ def edge_text(reach: Reach) -> str:
 def count_text(counts: Mapping[Status, int]) -> str:
     """Return e.g. ``2 timed_out, 1 failed``."""
     return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def part_text(part: int, whole: int) -> str:
+    """Return e.g. ``12 of 14``, or ``14`` where nothing is missing."""
+    return str(part) if part == whole else f"{part} of {whole}"
+
+
+def cells_text(row: Standing) -> str:
+    """Return on how many cells a row rests: ``14``, ``12 of 14``, or ``10+2 of 14`` where it failed in 2."""
+    failed = row.cells - row.answered
+    return f"{row.answered}+{failed} of {row.places}" if failed else part_text(row.answered, row.places)
 
 
 def plural(count: int, noun: str) -> str:

@@ -38,10 +38,12 @@ def export(trials: Iterable[Trial], folder: Path) -> dict[Path, int]:
 def line(trial: Trial) -> str:
     """Return one trial as one line: keys sorted, floats in their shortest exact form.
 
-    Only controls name their control, and only secret seeds their secret, so that other lines are what
-    they were before there were any.
+    Only controls name their control, only secret seeds their secret, and only isolated trials their
+    isolation, so that other lines are what they were before there were any.
     """
-    absent = {name for name in ("control", "seed_secret") if not getattr(trial, name)}
+    absent: dict[str, Any] = {name: True for name in ("control", "seed_secret") if not getattr(trial, name)}
+    if not trial.provenance.isolation:
+        absent["provenance"] = {"isolation"}
     fields = trial.model_dump(mode="json", exclude=absent)
     return json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
 

@@ -33,9 +33,10 @@ scores, both measured by the same code on the same problem: `skill = (score - fl
 `±` is half of a 95% interval (Student's t): over seeds in the cell of a technique, task and model; over
 the means of the models in a mean over models, since seeds on one model are not independent. **Bold**
 cells work: their lower bound is at least {WORKS:g}. A trial that failed, timed out, ran out of memory or
-crashed counts as skill 0, so that no technique gains rank by failing. What was skipped or could not be
+crashed is no part of a mean called `skill`; wherever techniques are ranked, and in the cell of a task and a
+model, it counts as skill 0, so that no technique gains rank by failing. What was skipped or could not be
 certified is missing, never 0; `-` means that there is no number. Means are comparable between techniques
-only where they rest on the same cells.
+only where they rest on the same cells; how many these are stands beside each.
 
 **Where the truth comes from.** Each problem is planted: a task edits the weights of a real network so
 that a mechanism is known by construction, and then proves by intervention that the network uses it
@@ -101,16 +102,24 @@ def _overview(standings: Mapping[str, Sequence[Standing]]) -> str:
         for row in rows:
             found.setdefault(row.technique, {})[track] = row
     body = [
-        [name, *(figures.interval_text(tracks[t].skill) if t in tracks else "" for t in standings)]
+        [
+            name,
+            *(figures.interval_text(tracks[t].ranked) if t in tracks else "" for t in standings),
+            figures.part_text(
+                sum(row.cells for row in tracks.values()), sum(row.places for row in tracks.values())
+            ),
+        ]
         for name, tracks in sorted(found.items(), key=lambda item: _overview_order(item[0], item[1]))
     ]
     return "\n".join(
         [
             "## Overview",
             "",
-            "Skill on each track, mean over models. Each track asks its own question, so few are on several.",
+            "Skill on each track, mean over models, with trials that failed at 0, the floor. `cells` is on "
+            "how many cells of a task and a model a row rests, of those that its tracks have. Each track "
+            "asks its own question, so few are on several.",
             "",
-            table(["technique", *standings], body),
+            table(["technique", *standings, "cells"], body),
         ]
     )
 
@@ -120,4 +129,4 @@ def _overview_order(name: str, tracks: Mapping[str, Standing]) -> tuple[int, str
     row = tracks[first]
     role = ROLES.index(row.role)
     track = first if row.role == "technique" else ""
-    return (role, track, -row.skill.mean if row.skill else 0.0, name)
+    return (role, track, -row.ranked.mean if row.ranked else 0.0, name)

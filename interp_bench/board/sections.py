@@ -19,7 +19,8 @@ from interp_bench.harness.trial import CONTROLS, Status, Trial
 REACH_LEGEND = (
     "Parameters of the smallest and the largest model of a ladder on which the technique works: `..` on all "
     "in between, `~` with gaps, `none` on no model, `?` where one seed decides nothing. The edge is where it "
-    "stops working upwards: between these sizes. Where it works on the largest model, no edge was seen."
+    "stops working upwards: between these sizes. Where it works on the largest model, no edge was seen. "
+    "A trial that failed counts as skill 0."
 )
 
 
@@ -27,7 +28,7 @@ def track_section(name: str, rows: Sequence[Standing], cells: Sequence[Cell]) ->
     """Return one track: standings, a matrix of models and techniques for each task, reach."""
     parts = [
         f"## {name.capitalize()}",
-        f"Skill is computed from {figures.primary_text(cells)}.",
+        f"Skill is computed from {figures.primary_text(cells)}. {_counting(rows)}",
         _standings(rows, cells),
     ]
     order = [row.technique for row in rows]
@@ -104,20 +105,30 @@ def controls_section(found: Mapping[str, Sequence[FalseDiscovery]]) -> str:
         "ceiling of the planted problem. So skill above 0 is a false discovery: it would have said the "
         f"same without the mechanism. A technique **finds what is not there** where the lower bound is "
         f"above {FALSE:g}. `planted` is its mean skill on the same problems as they were planted. No other "
-        "table counts these trials; intervals are over trials."
+        "table counts these trials; intervals are over trials, and `trials` says how many gave an answer "
+        "of those that were asked."
     )
     parts = ["## False discovery", text]
     for track, rows in found.items():
         columns = [control for control in CONTROLS if any(control in row.skills for row in rows)]
         body = figures.discovery_rows(rows, columns, "**finds what is not there**")
-        parts += [f"### Controls of {track}", table(["technique", "planted", *columns, "verdict"], body)]
+        parts += [
+            f"### Controls of {track}",
+            table(["technique", "planted", *columns, "trials", "verdict"], body),
+        ]
     return "\n\n".join(parts)
 
 
 def outcomes_section(statuses: Mapping[Status, int], outcomes: Sequence[Outcome]) -> str:
     """Return how many trials ended how, and every reason."""
+    text = (
+        "What `failed`, `timed_out`, `out_of_memory` and `crashed` is the technique's to answer for, and "
+        "counts as skill 0 wherever techniques are ranked. What was `skipped`, as the technique does not "
+        "apply or the model is not here, and what is `invalid`, as its problem could not be certified, "
+        "counts nowhere."
+    )
     counts = table(["status", "trials"], [[status, str(count)] for status, count in statuses.items()])
-    parts = ["## Outcomes", counts]
+    parts = ["## Outcomes", text, counts]
     if outcomes:
         parts.append(
             table(
@@ -151,12 +162,25 @@ def models_section(trials: Iterable[Trial]) -> str:
 
 def _standings(rows: Sequence[Standing], cells: Sequence[Cell]) -> str:
     modalities = sorted({modality for row in rows for modality in row.by_modality}, reverse=True)
-    headers = ["technique", "skill", *modalities, "models", "seconds", "forwards", "backwards", "peak MiB"]
-    headers += ["failed", "version", "arguments"]
-    return table(headers, [_standing(row, modalities, cells) for row in rows])
+    failed = any(row.failures for row in rows)
+    headers = ["technique", "skill", *(["ranked"] if failed else []), *modalities, "models", "cells"]
+    headers += ["seconds", "forwards", "backwards", "peak MiB", "failed", "version", "arguments"]
+    return table(headers, [_standing(row, modalities, cells, failed=failed) for row in rows])
 
 
-def _standing(row: Standing, modalities: Sequence[str], cells: Sequence[Cell]) -> list[str]:
+def _counting(rows: Sequence[Standing]) -> str:
+    """Say what the rows of a track rest on."""
+    text = "`cells` is on how many cells of a task and a model a row rests, of those that the track has."
+    if not any(row.failures for row in rows):
+        return f"{text} No trial failed here."
+    return (
+        f"{text} `failed` trials are no part of `skill`; `ranked`, by which rows are ordered, and the "
+        "columns of modalities count each as 0, the floor. In `cells` a `+` comes before those where every "
+        "trial failed."
+    )
+
+
+def _standing(row: Standing, modalities: Sequence[str], cells: Sequence[Cell], *, failed: bool) -> list[str]:
     cost = row.cost
     costs = (
         [
@@ -174,8 +198,10 @@ def _standing(row: Standing, modalities: Sequence[str], cells: Sequence[Cell]) -
     return [
         row.technique,
         figures.interval_text(row.skill),
+        *([figures.interval_text(row.ranked)] if failed else []),
         *(figures.interval_text(row.by_modality.get(modality)) for modality in modalities),
         str(row.models),
+        figures.cells_text(row),
         *costs,
         str(row.failures),
         ", ".join(map(str, versions)),

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tabulate import MIN_PADDING, tabulate
-
 from interp_bench.analysis.calibration import Calibration, CeilingRow, calibrate
-from interp_bench.analysis.cells import Cell, cells_of, newest, without_controls
+from interp_bench.analysis.cells import FAILING, Cell, cells_of, newest, without_controls
 from interp_bench.analysis.controls import FALSE, FalseDiscovery, false_discoveries_of
 from interp_bench.analysis.outcomes import Outcome, outcomes_of
 from interp_bench.analysis.reach import WORKS
 from interp_bench.analysis.standings import Standing, standings_of
-from interp_bench.board import figures
+from interp_bench.analysis.stats import Interval
+from interp_bench.board import columns, figures
+from interp_bench.board.columns import WIDTH
 from interp_bench.harness.trial import CONTROLS, Trial
 
-WIDTH = 120
+__all__ = ["WIDTH", "summary"]
+
 REASONS_SHOWN = 8
-_LEAST_REACH = 24
 
 LEGEND = (
     "skill: 0 is guessing, 1 is the truth; mean over models with a 95% interval over the models' means.\n"
     f"reach: models of a ladder where the lower bound of skill over seeds is at least {WORKS:g}, by size:\n"
     "       a..b from smallest to largest, a~b with gaps, ? needs two seeds.\n"
-    "cost:  median seconds, f forward and b backward passes.   cells: task x model scored of those tried.\n"
-    "failed: trials that broke, hung or ran out of memory; each counts as skill 0."
+    "cost:  median seconds, f forward and b backward passes.   cells: task x model scored, of the track's."
+)
+
+FAILED_LEGEND = (
+    "failed: trials that broke, hung, crashed or ran out of memory. They are no part of skill; ranked,\n"
+    "       which orders the rows, lm, image and reach count each as 0, the floor. What was skipped or\n"
+    "       could not be certified counts nowhere. cells a+b: in b of them every trial failed."
 )
 
 
 CONTROLS_LEGEND = (
     "false discovery: skill of answers to problems from which the plant was taken away; above 0 a technique\n"
     "reports what it was not shown. unplanted: the host before planting; rerandomised: weights permuted;\n"
-    f"shuffled: asked for something else. Marked where the lower bound is above {FALSE:g}."
+    f"shuffled: asked for something else. Marked where the lower bound is above {FALSE:g}.\n"
+    "trials: those that gave an answer, of those asked; the others say nothing."
 )
 
 
@@ -50,7 +56,9 @@ def summary(trials: Sequence[Trial]) -> str:
         _track(name, rows, [cell for cell in cells if cell.track == name])
         for name, rows in standings_of(cells).items()
     ]
-    parts = [_headline(kept), *tracks, LEGEND, _calibration(calibrate(cells))] if kept else []
+    failed = any(trial.status in FAILING for trial in kept)
+    legend = f"{LEGEND}\n{FAILED_LEGEND}" if failed else LEGEND
+    parts = [_headline(kept), *tracks, legend, _calibration(calibrate(cells))] if kept else []
     discoveries = false_discoveries_of(answered)
     if discoveries:
         parts.append(_controls(discoveries))
@@ -75,39 +83,38 @@ def _track(name: str, rows: Sequence[Standing], cells: Sequence[Cell]) -> str:
     modalities = sorted({modality for row in rows for modality in row.by_modality}, reverse=True)
     shown = modalities if len(modalities) > 1 else []
     failed = any(row.failures for row in rows)
-    headers = ["technique", "skill", *shown, "cost", "cells", *(["failed"] if failed else [])]
-    tried = {row.technique: sum(cell.technique == row.technique for cell in cells) for row in rows}
-    body = [_row(row, shown, tried[row.technique], failed) for row in rows]
-    room = WIDTH - _width(headers, body) - 2
+    skills = ["skill", *(["ranked"] if failed else []), *shown]
+    headers = ["technique", *skills, "cost", "cells", *(["failed"] if failed else [])]
+    body = [_row(row, shown, failed=failed, bounds=True) for row in rows]
+    if columns.width(headers, body) + 2 + columns.LEAST > WIDTH:
+        body = [_row(row, shown, failed=failed, bounds=False) for row in rows]
+    room = columns.room(headers, body)
     for line, row in zip(body, rows, strict=True):
-        line.insert(2 + len(shown), _reach(row, max(room, _LEAST_REACH)))
-    headers.insert(2 + len(shown), "reach")
+        line.insert(1 + len(skills), _reach(row, room))
+    headers.insert(1 + len(skills), "reach")
     tasks = sorted({cell.task for cell in cells})
     title = f"{name}: skill from {figures.primary_text(cells)} on {figures.names_text(tasks)}"
     if len(modalities) == 1:
         title += f", {modalities[0]} models only"
-    return f"{title}\n{_table(body, headers)}"
+    return f"{title}\n{columns.table(headers, body)}"
 
 
-def _row(row: Standing, modalities: Sequence[str], tried: int, failed: bool) -> list[str]:
+def _row(row: Standing, modalities: Sequence[str], *, failed: bool, bounds: bool) -> list[str]:
+    """Return the cells of a row but for reach; modalities go without their bounds where there is no room."""
+    text = figures.interval_text if bounds else _mean
     cells = [
         row.technique,
         figures.interval_text(row.skill),
-        *(figures.interval_text(row.by_modality.get(modality)) for modality in modalities),
+        *([_mean(row.ranked)] if failed else []),
+        *(text(row.by_modality.get(modality)) for modality in modalities),
         figures.cost_text(row.cost),
-        str(row.cells) if row.cells == tried else f"{row.cells} of {tried}",
+        figures.cells_text(row),
     ]
     return [*cells, str(row.failures or "")] if failed else cells
 
 
-def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True)
-
-
-def _width(headers: Sequence[str], body: Sequence[Sequence[str]]) -> int:
-    padded = [header + " " * MIN_PADDING for header in headers]
-    columns = zip(padded, *body, strict=True)
-    return sum(max(map(len, column)) + 2 for column in columns) - 2
+def _mean(interval: Interval | None) -> str:
+    return figures.NOTHING if interval is None else figures.skill_text(interval.mean)
 
 
 def _reach(row: Standing, room: int) -> str:
@@ -154,13 +161,14 @@ def _calibration(found: Calibration) -> str:
 
 def _controls(found: Mapping[str, Sequence[FalseDiscovery]]) -> str:
     """Return one table for all tracks."""
-    columns = [c for c in CONTROLS if any(c in row.skills for rows in found.values() for row in rows)]
+    shown = [c for c in CONTROLS if any(c in row.skills for rows in found.values() for row in rows)]
     body = [
         [track, *line]
         for track, rows in found.items()
-        for line in figures.discovery_rows(rows, columns, "finds what is not there")
+        for line in figures.discovery_rows(rows, shown, "finds what is not there")
     ]
-    return f"{CONTROLS_LEGEND}\n{_table(body, ['track', 'technique', 'planted', *columns, ''])}"
+    headers = ["track", "technique", "planted", *shown, "trials", ""]
+    return f"{CONTROLS_LEGEND}\n{columns.table(headers, body)}"
 
 
 def _outcomes(outcomes: Sequence[Outcome]) -> str:
@@ -176,9 +184,6 @@ def _outcomes(outcomes: Sequence[Outcome]) -> str:
         for outcome in outcomes[:REASONS_SHOWN]
     ]
     headers = ["status", "trials", "track", "technique", "model", "reason"]
-    room = max(WIDTH - _width(headers[:-1], [row[:-1] for row in rows]) - 2, _LEAST_REACH)
-    for row in rows:
-        row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 3] + "..."
     more = len(outcomes) - REASONS_SHOWN
-    text = f"trials without an answer\n{_table(rows, headers)}"
+    text = f"trials without an answer\n{columns.fitted(headers, rows)}"
     return text if more <= 0 else f"{text}\nand {figures.plural(more, 'more reason')}"

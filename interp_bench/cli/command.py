@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from interp_bench.cli import certifying, doctor, listing, results, seeds, weights
+from interp_bench.cli import certifying, comparing, doctor, listing, results, seeds, weights
 from interp_bench.errors import InterpBenchError, near_name
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
@@ -71,6 +71,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_listings(commands)
     _add_results(commands)
+    _add_compare(commands)
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
     fetch.set_defaults(run=lambda options: weights.fetch(options.models))
@@ -146,3 +147,27 @@ def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:
     page.add_argument("--out", type=Path, default=PAGE, help="file; default: %(default)s")
     page.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is stale")
     page.set_defaults(run=lambda options: results.leaderboard(options.trials, options.out, options.check))
+
+
+def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
+    compare = commands.add_parser(
+        "compare", help="compare stored trials: what is new, gone, better, worse and the same"
+    )
+    compare.add_argument("old", metavar="OLD", help="run id, `last`, store, or file or folder of *.jsonl")
+    compare.add_argument(
+        "new", metavar="NEW", nargs="?", default="last", help="likewise; default: %(default)s"
+    )
+    compare.add_argument("--store", type=Path, default=DEFAULT_PATH, help="of the runs; default: %(default)s")
+    compare.add_argument(
+        "--fail",
+        action="append",
+        default=[],
+        metavar="DROP",
+        help="exit with 1 where the skill of a trial (skill:-5%%) or the mean of a technique (mean:-2%%) "
+        "dropped by more, or a technique now breaks (repeatable)",
+    )
+    compare.set_defaults(
+        run=lambda options: comparing.compare(
+            options.old, options.new, store=options.store, fail=options.fail
+        )
+    )

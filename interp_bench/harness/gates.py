@@ -14,6 +14,9 @@ from interp_bench.harness.grid import CEILING, Cell
 from interp_bench.harness.store import Store
 from interp_bench.harness.trial import Trial
 
+LAST = "last"
+"""Stands for the newest run of a store."""
+
 Identity = tuple[str, str, str, int, str]
 
 
@@ -34,6 +37,8 @@ class MinSkill:
 class MaxDrop:
     """Skill may not drop by more than this against the stored run.
 
+    A drop within the noise of a seed counts like any other, since one trial cannot tell them apart.
+
     Attributes:
         amount: positive; a fraction of the stored skill when ``relative``, else in skill.
         relative: whether ``amount`` is a fraction.
@@ -53,13 +58,19 @@ class Gates:
 
     Attributes:
         minima: bounds by technique.
-        drop: how far skill may drop, or None.
+        drop: how far the skill of a single trial may drop, or None.
+        mean_drop: how far the mean skill of a technique over the cells in common may drop, or None.
         before: the trials that are compared with, by what they ask (``Trial.cell``).
+        source: where they are from, in words.
+        option: where drops are allowed, for the texts of failures.
     """
 
     minima: Sequence[MinSkill] = ()
     drop: MaxDrop | None = None
+    mean_drop: MaxDrop | None = None
     before: dict[Identity, Trial] = field(default_factory=dict)
+    source: str = ""
+    option: str = "--bench-compare-fail"
 
     def failure(self, trial: Trial) -> str:
         """Return why a trial fails the gates, or an empty string; controls, which should be low, never do."""
@@ -76,16 +87,27 @@ class Gates:
         if trial.skill < allowed:
             return (
                 f"skill {trial.skill:.3f} was {old.skill:.3f} in run {old.run_id}; "
-                f"--bench-compare-fail allows {allowed:.3f}"
+                f"{self.option} allows {allowed:.3f}"
             )
         return ""
 
-    def lost(self, trials: Iterable[Trial]) -> list[Trial]:
-        """Return the trials that had a skill before and were tried again without getting one."""
-        now = {trial.cell: trial.skill for trial in trials}
-        return [
-            old for cell, old in self.before.items() if old.skill is not None and now.get(cell, 0.0) is None
-        ]
+    def mean_failure(self, technique: str, before: float | None, now: float | None) -> str:
+        """Return why a technique fails the gate on its mean skill, or an empty string.
+
+        Args:
+            technique: its name in the text.
+            before: mean skill over the cells that both runs have, failing trials at 0; None where there
+                is no such cell.
+            now: the same in this run.
+        """
+        if self.mean_drop is None or before is None or now is None:
+            return ""
+        allowed = self.mean_drop.allowed(before)
+        if now >= allowed:
+            return ""
+        return (
+            f"mean skill of {technique} is {now:.3f} and was {before:.3f}; {self.option} allows {allowed:.3f}"
+        )
 
     def gone(self, cells: Iterable[Cell], *, narrowed: Iterable[str]) -> list[Trial]:
         """Return the trials that had a skill before and of which this run has not even a cell.
@@ -134,29 +156,61 @@ def parse_min_skill(text: str, known: Iterable[str]) -> MinSkill:
     return MinSkill(technique=name, bound=bound)
 
 
-def parse_max_drop(text: str) -> MaxDrop:
+def parse_max_drops(
+    texts: Iterable[str], *, option: str = "--bench-compare-fail"
+) -> tuple[MaxDrop | None, MaxDrop | None]:
+    """Read ``skill:-5%`` or ``skill:-0.05``, for single trials, and ``mean:-2%``, for techniques.
+
+    Args:
+        texts: as given, in any order; the last of several of one word counts.
+        option: what errors name.
+
+    Returns:
+        The largest drop of a trial, and of the mean of a technique; None where it is not given.
+
+    Raises:
+        InterpBenchError: a text has another form.
+    """
+    found: dict[str, MaxDrop] = {}
+    for text in texts:
+        word = "mean" if text.startswith("mean:") else "skill"
+        found[word] = parse_max_drop(text, word=word, option=option)
+    return found.get("skill"), found.get("mean")
+
+
+def parse_max_drop(text: str, *, word: str = "skill", option: str = "--bench-compare-fail") -> MaxDrop:
     """Read ``skill:-5%`` or ``skill:-0.05``.
+
+    Args:
+        text: the option.
+        word: what stands before the colon.
+        option: what errors name.
 
     Raises:
         InterpBenchError: the text has another form.
     """
     name, _, number = text.partition(":")
     amount = _number(number.removesuffix("%"))
-    if name != "skill" or amount is None or amount > 0:
+    if name != word or amount is None or amount > 0:
         raise InterpBenchError(
-            f"--bench-compare-fail is {text!r}; give the largest drop, such as skill:-5% or skill:-0.05"
+            f"{option} is {text!r}; give the largest drop, such as skill:-5% or skill:-0.05 for single "
+            "trials, or mean:-2% for the means of techniques"
         )
     relative = number.endswith("%")
     return MaxDrop(amount=-amount / 100 if relative else -amount, relative=relative)
 
 
-def load_comparison(source: str, *, store: Path, root: Path) -> dict[Identity, Trial]:
+def load_comparison(
+    source: str, *, store: Path, root: Path, current: str = "", asker: str = "--bench-compare"
+) -> dict[Identity, Trial]:
     """Return the trials to compare with, negative controls left out.
 
     Args:
-        source: a folder of ``*.jsonl``, one such file, another store, or the id of a run.
+        source: a folder of ``*.jsonl``, one such file, another store, the id of a run, or ``last``.
         store: the store in which a run is looked up.
         root: folder that relative paths are looked up in.
+        current: id of the run that is compared, which is never the ``last`` one meant.
+        asker: option or command that errors name.
 
     Raises:
         InterpBenchError: there is no such run or file, or it cannot be read.
@@ -165,7 +219,7 @@ def load_comparison(source: str, *, store: Path, root: Path) -> dict[Identity, T
     if path.is_dir():
         files = sorted(path.glob("*.jsonl"))
         if not files:
-            raise InterpBenchError(f"--bench-compare: the folder {path} holds no *.jsonl")
+            raise InterpBenchError(f"{asker}: the folder {path} holds no *.jsonl")
         trials = [trial for file in files for trial in _read_lines(file)]
     elif path.suffix == ".jsonl" and path.is_file():
         trials = _read_lines(path)
@@ -173,19 +227,41 @@ def load_comparison(source: str, *, store: Path, root: Path) -> dict[Identity, T
         with Store.open(path) as other:
             trials = other.latest()
     else:
-        trials = _read_run(source, store)
+        trials = _read_run(source, store, current, asker)
     return {trial.cell: trial for trial in trials if not trial.control}
 
 
-def _read_run(run: str, store: Path) -> list[Trial]:
-    runs: list[str] = []
-    if store.is_file():
+def source_name(source: str, *, store: Path, root: Path, current: str = "") -> str:
+    """Return what a source is called in a text: a run by its id, a file or folder by its path.
+
+    Args:
+        source: as ``load_comparison`` takes it, like the rest.
+        store: see there.
+        root: see there.
+        current: see there.
+    """
+    if (root / source).exists():
+        return source
+    runs = _earlier(store, current) if source == LAST else []
+    return f"run {runs[-1] if runs else source}"
+
+
+def _earlier(store: Path, current: str) -> list[str]:
+    if not store.is_file():
+        return []
+    with Store.open(store) as stored:
+        return [name for name in stored.runs() if name != current]
+
+
+def _read_run(run: str, store: Path, current: str, asker: str) -> list[Trial]:
+    runs = _earlier(store, current)
+    if run == LAST and runs:
+        run = runs[-1]
+    if run in runs:
         with Store.open(store) as stored:
-            runs = stored.runs()
-            if run in runs:
-                return stored.trials(run)
-    hint = near_name(run, runs) or (f"; the newest is {runs[-1]}" if runs else "")
-    raise InterpBenchError(f"--bench-compare: there is no run, file or folder {run!r}{hint}")
+            return stored.trials(run)
+    hint = near_name(run, [*runs, LAST]) or (f"; the newest is {runs[-1]}" if runs else "")
+    raise InterpBenchError(f"{asker}: there is no run, file or folder {run!r}{hint}")
 
 
 def _read_lines(path: Path) -> list[Trial]:

@@ -31,7 +31,7 @@ class Options:
         fresh: run again what is stored.
         min_skill: gates, as text.
         compare: run, file or folder to compare with, or an empty string.
-        compare_fail: the largest drop of skill, as text.
+        compare_fail: the largest drops of skill, as text.
         explain: say what is not run and why, and run nothing.
         here: the folder pytest was started in.
         root: the root folder of the project that pytest was started in.
@@ -52,7 +52,7 @@ class Options:
     fresh: bool
     min_skill: tuple[str, ...]
     compare: str
-    compare_fail: str
+    compare_fail: tuple[str, ...]
     explain: bool
     here: Path
     root: Path
@@ -94,6 +94,13 @@ def add_options(parser: pytest.Parser) -> None:
     _single(group, "--bench-memory", "GB", "Most memory of a trial (default: its share of the machine).")
     _single(group, "--bench-store", "PATH", "Store of trials (default: .interp-bench/store.sqlite3).")
     add("--bench-fresh", action="store_true", help="Run again what is stored already.")
+    _add_gates(group)
+    add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
+
+
+def _add_gates(group: pytest.OptionGroup) -> None:
+    """Add what compares a run with bounds and with another run."""
+    add = group.addoption
     add(
         "--bench-min-skill",
         action="append",
@@ -101,14 +108,21 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="TECHNIQUE:SKILL",
         help="Fail trials of a technique below a skill, e.g. pca:0.5 (repeatable).",
     )
-    _single(group, "--bench-compare", "RUN", "Run, store or folder of *.jsonl to compare with.")
     _single(
         group,
-        "--bench-compare-fail",
-        "skill:-5%",
-        "Fail trials whose skill dropped by more than this (with --bench-compare).",
+        "--bench-compare",
+        "RUN",
+        "Run (or `last`), store, or file or folder of *.jsonl to compare with.",
     )
-    add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
+    add(
+        "--bench-compare-fail",
+        action="append",
+        default=[],
+        metavar="DROP",
+        help="With --bench-compare: skill:-5%% fails each trial whose skill dropped by more, noise or not; "
+        "mean:-2%% fails the run where the mean of a technique did. Either fails it where a technique had a "
+        "skill and now breaks (repeatable).",
+    )
 
 
 def _add_seeds(group: pytest.OptionGroup) -> None:
@@ -153,7 +167,7 @@ def read_options(config: pytest.Config) -> Options:
         fresh=get("bench_fresh"),
         min_skill=tuple(get("bench_min_skill")),
         compare=get("bench_compare") or "",
-        compare_fail=get("bench_compare_fail") or "",
+        compare_fail=tuple(get("bench_compare_fail")),
         explain=get("bench_explain"),
         here=here,
         root=project_root(config),

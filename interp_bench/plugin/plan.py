@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from interp_bench.harness import models
 from interp_bench.harness.discovery import load_installed, load_tasks, load_techniques
 from interp_bench.harness.estimate import QUICK_LIMIT, Timings, spoken
 from interp_bench.harness.folders import task_files
-from interp_bench.harness.gates import Gates, load_comparison, parse_max_drop, parse_min_skill
+from interp_bench.harness.gates import Gates, load_comparison, parse_max_drops, parse_min_skill, source_name
 from interp_bench.harness.grid import Cell, Grid
 from interp_bench.harness.seed_secret import read_secret
 from interp_bench.harness.selection import (
@@ -143,7 +143,7 @@ def make_plan(
         options=options,
         run=run or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
         grid=grid,
-        gates=_gates(options, known, store),
+        gates=_gates(options, known, store, run),
         store=store,
         stored=stored if stored is not None else _stored(store, fresh=options.fresh),
     )
@@ -208,12 +208,15 @@ def _stored(path: Path, *, fresh: bool) -> frozenset[str]:
         return frozenset() if fresh else store.settled()
 
 
-def _gates(options: Options, known: set[str], store: Path) -> Gates:
-    return Gates(
-        minima=tuple(parse_min_skill(text, known) for text in options.min_skill),
-        drop=parse_max_drop(options.compare_fail) if options.compare_fail else None,
-        before=load_comparison(options.compare, store=store, root=options.here) if options.compare else {},
-    )
+def _gates(options: Options, known: set[str], store: Path, run: str) -> Gates:
+    minima = tuple(parse_min_skill(text, known) for text in options.min_skill)
+    drop, mean_drop = parse_max_drops(options.compare_fail)
+    gates = Gates(minima=minima, drop=drop, mean_drop=mean_drop)
+    if not options.compare:
+        return gates
+    before = load_comparison(options.compare, store=store, root=options.here, current=run)
+    source = source_name(options.compare, store=store, root=options.here, current=run)
+    return replace(gates, before=before, source=source)
 
 
 def _why_empty(grid: Grid) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Generator, Sequence
 from functools import cached_property
@@ -15,6 +16,7 @@ from interp_bench.harness import models
 from interp_bench.harness.estimate import Timings
 from interp_bench.harness.folders import TASK_FILES
 from interp_bench.harness.grid import Cell
+from interp_bench.harness.isolation.lineage import die_with_parent
 from interp_bench.harness.provenance import provenance
 from interp_bench.harness.recording import record
 from interp_bench.harness.runner import Runner
@@ -22,9 +24,9 @@ from interp_bench.harness.seed_secret import forget_variable
 from interp_bench.harness.store import Store
 from interp_bench.harness.threads import ThreadSetting, thread_count
 from interp_bench.harness.trial import STATUSES, Provenance, Trial
+from interp_bench.plugin.comparing import Compared, compared
 from interp_bench.plugin.isolating import caller, described
 from interp_bench.plugin.items import BenchFile, BenchItem, conclude
-from interp_bench.plugin.lifeline import end_with_parent
 from interp_bench.plugin.options import Options, read_options
 from interp_bench.plugin.plan import Plan, make_plan
 from interp_bench.plugin.progress import Progress
@@ -44,7 +46,7 @@ def switch_on(config: pytest.Config) -> None:
     options = read_options(config)
     handed = getattr(config, "workerinput", {}).get("interp_bench")
     if handed is not None:
-        end_with_parent()
+        die_with_parent(os.getppid())
     threads = ThreadSetting(thread_count(_workers(config)))
     config.add_cleanup(threads.undo)
     # A technique may warn; a project's "warnings are errors" is meant for its own code. The last
@@ -95,6 +97,7 @@ class BenchSession:
         self._trials: list[Trial] = []
         self._kept: set[str] = set()
         self._reused = 0
+        self._compared: Compared | None = None
         self._progress: Progress | None = None
         self._runner = Runner(
             opener=models.MODELS.open,
@@ -270,24 +273,34 @@ class BenchSession:
         return report.outcome, "", ""
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print counts by status, what is gone, and the table."""
+        """Print counts by status, the table, and what changed since the run that is compared with."""
         if self._plan.options.explain:
             return self._explain(terminalreporter)
-        if not self._trials or terminalreporter.verbosity < -1:
-            return None
+        if self._trials and terminalreporter.verbosity >= -1:
+            self._tables(terminalreporter)
+        for failure in self._compared.failures if self._compared else ():
+            terminalreporter.write_line(f"FAILED: {failure}", red=True)
+        return None
+
+    def _tables(self, terminalreporter: pytest.TerminalReporter) -> None:
         from interp_bench.board.terminal import summary
 
         terminalreporter.section("interp_bench")
         terminalreporter.write_line(self._counts())
-        self._list_gone(terminalreporter)
         terminalreporter.write_line("")
         terminalreporter.write_line(summary(self._trials))
-        return None
+        if self._compared is not None:
+            terminalreporter.write_line("")
+            terminalreporter.write_line(self._compared.text)
 
-    def pytest_sessionfinish(self) -> None:
-        """Let go of the model, and leave the words for outcomes to pytest's own summary."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Let go of the model, compare, and leave the words for outcomes to pytest's own summary."""
         self._progress = None
         self._runner.close()
+        if self._writes and self._trials:
+            self._compared = compared(self._plan, self._trials)
+        if self._compared is not None and self._compared.failures and not session.exitstatus:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_unconfigure(self) -> None:
         """Close the store."""
@@ -302,15 +315,6 @@ class BenchSession:
             named = ", ".join(f"{number} {name}" for name, number in warned.most_common(_SHOWN))
             text += f"\nwarnings of techniques: {named}"
         return text
-
-    def _list_gone(self, reporter: pytest.TerminalReporter) -> None:
-        gates = self._plan.gates
-        gone = gates.gone(self._plan.cells, narrowed=self._plan.options.narrowed)
-        for what, trials in (("gone", gone), ("no longer scored", gates.lost(self._trials))):
-            for trial in trials[:_SHOWN]:
-                reporter.write_line(f"{what}: {trial.name} (skill was {trial.skill:.3f})")
-            if len(trials) > _SHOWN:
-                reporter.write_line(f"{what}: and {len(trials) - _SHOWN} more")
 
     def _explain(self, reporter: pytest.TerminalReporter) -> None:
         reporter.section("not run")

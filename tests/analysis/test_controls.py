@@ -61,6 +61,7 @@ def test_a_crash_on_a_control_reports_nothing(make_trial: MakeTrial) -> None:
     crashed = make_trial(model="z", control="unplanted", key="z", status="failed", reason="x")
     (row,) = false_discoveries_of([*_trials(make_trial, [0.4, 0.4], "unplanted"), crashed])["features"]
     assert (row.skills["unplanted"].mean, row.skills["unplanted"].n) == (0.4, 2)
+    assert (row.answered, row.asked) == (2, 3)
     assert false_discoveries_of([crashed]) == {}
 
 

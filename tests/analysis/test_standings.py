@@ -39,8 +39,42 @@ def test_failures_cost_rank(make_trial):
     ]
     steady, brittle = standings_of(cells_of(trials))["features"]
     assert (steady.technique, brittle.technique) == ("steady", "brittle")
-    assert brittle.skill.mean == pytest.approx(0.45)
-    assert brittle.failures == 1
+    assert (brittle.ranked.mean, brittle.ranked.n) == (pytest.approx(0.45), 2)
+    assert (brittle.skill.mean, brittle.skill.n) == (pytest.approx(0.9), 1)
+    assert (brittle.failures, brittle.models, brittle.cells, brittle.answered, brittle.places) == (
+        1,
+        2,
+        2,
+        1,
+        2,
+    )
+
+
+@pytest.mark.parametrize("status", ["failed", "timed_out", "out_of_memory", "crashed"])
+def test_failing_everywhere_is_ranked_at_the_floor_without_a_skill(make_trial, status):
+    trials = [
+        make_trial(technique="broken", status=status, reason="x"),
+        make_trial(technique="weak", skill=0.1),
+    ]
+    weak, broken = standings_of(cells_of(trials))["features"]
+    assert (weak.technique, broken.skill, broken.ranked.mean) == ("weak", None, 0.0)
+    assert (broken.cells, broken.answered, broken.places) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("status", ["skipped", "invalid"])
+def test_what_was_skipped_or_not_certified_counts_nowhere(make_trial, status):
+    trials = [make_trial(model="a", skill=0.5), make_trial(model="b", status=status, reason="x")]
+    (row,) = standings_of(cells_of(trials))["features"]
+    assert row.skill == row.ranked
+    assert (row.ranked.mean, row.ranked.n) == (0.5, 1)
+    assert (row.models, row.cells, row.answered, row.places, row.failures) == (1, 1, 1, 2, 0)
+
+
+def test_a_failing_seed_costs_rank_in_its_cell_and_leaves_the_skill(make_trial):
+    trials = [make_trial(seed=0, skill=0.8), make_trial(seed=1, status="timed_out", reason="x")]
+    (row,) = standings_of(cells_of(trials))["features"]
+    assert (row.skill.mean, row.ranked.mean) == (pytest.approx(0.8), pytest.approx(0.4))
+    assert (row.cells, row.answered, row.places) == (1, 1, 1)
 
 
 def test_modalities_tracks_and_cost_are_kept_apart(make_trial):
@@ -63,4 +97,16 @@ def test_technique_scored_nowhere_has_no_skill_and_no_cost(make_trial):
     (row,) = standings_of(cells_of([make_trial(status="skipped")]))["features"]
     assert row.skill is None
     assert row.cost is None
-    assert (row.models, row.cells, row.failures) == (0, 0, 0)
+    assert row.ranked is None
+    assert (row.models, row.cells, row.failures, row.answered, row.places) == (0, 0, 0, 0, 1)
+
+
+def test_places_are_those_of_any_technique_of_the_track(make_trial):
+    trials = [make_trial(technique="everywhere", model=model, skill=0.5) for model in ("a", "b", "c")]
+    trials += [make_trial(technique="choosy", model="a", skill=0.75), make_trial(track="concepts", model="d")]
+    rows = standings_of(cells_of(trials))
+    assert [(row.technique, row.cells, row.places) for row in rows["features"]] == [
+        ("choosy", 1, 3),
+        ("everywhere", 3, 3),
+    ]
+    assert rows["concepts"][0].places == 1

@@ -95,6 +95,7 @@ def test_reach_on_a_ladder_of_one_size():
 def test_names_and_counts():
     assert figures.names_text(["a", "b", "c", "d"]) == "a, b, c and 1 more"
     assert figures.names_text(["a", "b"]) == "a, b"
+    assert (figures.part_text(3, 3), figures.part_text(2, 3)) == ("3", "2 of 3")
     assert figures.plural(1, "trial") == "1 trial"
     assert figures.plural(1200, "trial") == "1,200 trials"
     assert figures.count_text({"failed": 1, "crashed": 2}) == "1 failed, 2 crashed"

@@ -48,6 +48,38 @@ def test_matrix_marks_what_works_and_what_gave_no_answer(board):
     assert "(1 invalid)" in row(text, "### circuits/planted_program", "vit-tiny")[3]
 
 
+def test_a_failed_trial_is_no_part_of_skill_and_counts_as_the_floor_in_ranked(board):
+    text = page(board)
+    concepts = text.split("## Concepts")[1]
+    assert "| technique       | skill       | ranked      | lm " in concepts
+    das = row(text, "## Concepts", "das")
+    assert das[1] != das[2]
+    assert das[5:7] == ["7", "6+1 of 7"]
+    assert "count each as 0, the floor" in concepts.split("###")[0]
+    circuits = text.split("## Circuits")[1].split("###")[0]
+    assert "ranked" not in circuits
+    assert "No trial failed here." in circuits
+    assert row(text, "## Overview", "das")[3] == das[2]
+
+
+def test_the_overview_says_how_many_cells_a_row_rests_on(make_trial):
+    trials = [
+        make_trial(model="a"),
+        make_trial(model="b", status="skipped", reason="x"),
+        make_trial(model="a", track="concepts", task="parity"),
+        make_trial(model="c", track="concepts", task="parity", status="failed", reason="x"),
+    ]
+    assert row(page(trials), "## Overview", "pca") == ["pca", "0.40 ±5.08", "0.80", "3 of 4"]
+
+
+def test_outcomes_say_what_counts_as_what(make_trial):
+    text = page([make_trial(), make_trial(seed=1, status="crashed", reason="the process that ran it died")])
+    outcomes = text.split("## Outcomes")[1]
+    assert "counts as skill 0 wherever techniques are ranked" in outcomes
+    assert row(text, "## Outcomes", "crashed") == ["crashed", "1"]
+    assert "the process that ran it died" in outcomes
+
+
 def test_cells_that_were_never_scored_hold_a_word_not_a_number(make_trial):
     trials = [
         make_trial(model="a", skill=0.4),
@@ -123,5 +155,5 @@ def test_controls_have_a_section_of_their_own_and_change_no_other(board, make_tr
         after.partition("## Outcomes")[0] == plain.partition("## Certificates")[2].partition("## Outcomes")[0]
     )
     pca = row(section, "### Controls of features", "pca")
-    assert pca[2:] == ["0.40 ±0.00", "**finds what is not there**"]
+    assert pca[2:] == ["0.40 ±0.00", "2", "**finds what is not there**"]
     assert "it would have said the same without the mechanism" in section

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from interp_bench.board.terminal import REASONS_SHOWN, WIDTH, summary
 
 
@@ -52,6 +54,26 @@ def test_failures_and_their_reasons_are_shown(board):
     assert das.split()[-1] == "3"
     assert "took longer than 60 s" in text
     assert "failed" not in section(text, "circuits")[1]
+    assert "ranked" not in section(text, "circuits")[1]
+    assert header.split()[:3] == ["technique", "skill", "ranked"]
+    # Skill of the six models with an answer; a seventh at 0 makes six sevenths of it.
+    skill, ranked = float(das.split()[1]), float(das.split()[3])
+    assert ranked == pytest.approx(skill * 6 / 7, abs=0.01)
+    assert das.split()[-4:-1] == ["6+1", "of", "7"]
+    assert "which orders the rows, lm, image and reach count each as 0, the floor" in text
+    steady = [trial for trial in board if trial.status not in ("failed", "timed_out")]
+    assert "ranked" not in summary(steady)
+
+
+def test_rows_are_ordered_by_what_is_ranked(make_trial):
+    trials = [make_trial(technique="steady", model=model, skill=0.5) for model in ("a", "b")]
+    trials += [
+        make_trial(technique="brittle", model="a", skill=0.9),
+        make_trial(technique="brittle", model="b", status="crashed", reason="the process that ran it died"),
+    ]
+    lines = [line.split() for line in section(summary(trials), "features")[3:]]
+    assert [line[:3] for line in lines] == [["steady", "0.50", "±0.00"], ["brittle", "0.90", "0.45"]]
+    assert "the process that ran it died" in summary(trials)
 
 
 def test_order_of_the_trials_does_not_matter(board):
@@ -111,7 +133,7 @@ def test_controls_have_a_table_of_their_own_and_change_no_other(board, make_tria
     assert "false discovery" not in plain
     (table,) = [part for part in text.split("\n\n") if part.startswith("false discovery")]
     assert text.replace(f"{table}\n\n", "") == plain
-    lines = {line.split()[1]: line for line in table.splitlines()[5:]}
+    lines = {line.split()[1]: line for line in table.splitlines()[6:]}
     assert list(lines) == ["mean_difference", "das", "random"]
     planted = {
         name: sum(
@@ -124,10 +146,10 @@ def test_controls_have_a_table_of_their_own_and_change_no_other(board, make_tria
     }
     assert lines["mean_difference"].split() == [
         "concepts", "mean_difference", f"{planted['mean_difference']:.2f}", "0.51", "±0.13", "0.51", "±0.13",
-        "finds", "what", "is", "not", "there",
+        "4", "finds", "what", "is", "not", "there",
     ]  # fmt: skip
     numbers = [f"{planted['das']:.2f}", "0.01", "±0.13", "0.01", "±0.13"]
-    assert lines["das"].split() == ["concepts", "das", *numbers]
+    assert lines["das"].split() == ["concepts", "das", *numbers, "4"]
     assert max(map(len, text.splitlines())) <= WIDTH
 
 

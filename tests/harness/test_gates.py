@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from interp_bench.errors import InterpBenchError
-from interp_bench.harness.gates import Gates, MaxDrop, load_comparison, parse_max_drop, parse_min_skill
+from interp_bench.harness.gates import (
+    Gates,
+    MaxDrop,
+    load_comparison,
+    parse_max_drop,
+    parse_max_drops,
+    parse_min_skill,
+    source_name,
+)
 from interp_bench.harness.store import Store
 
 if TYPE_CHECKING:
@@ -84,12 +92,25 @@ def test_a_trial_fails_when_it_drops(make_trial: MakeTrial) -> None:
     assert gates.failure(make_trial(seed=1, skill=0.1)) == ""
 
 
-def test_what_lost_its_skill_is_listed(make_trial: MakeTrial) -> None:
-    old = make_trial()
-    gates = Gates(before={old.cell: old})
-    assert gates.lost([make_trial(status="invalid", reason="x")]) == [old]
-    assert gates.lost([make_trial(skill=0.1)]) == []
-    assert gates.lost([]) == []
+def test_the_mean_of_a_technique_fails_when_it_drops() -> None:
+    gates = Gates(mean_drop=MaxDrop(amount=0.1, relative=True))
+    assert gates.mean_failure("features/pca", 0.5, 0.45) == ""
+    assert gates.mean_failure("features/pca", 0.5, 0.449) == (
+        "mean skill of features/pca is 0.449 and was 0.500; --bench-compare-fail allows 0.450"
+    )
+    assert gates.mean_failure("features/pca", None, None) == ""
+    assert Gates(drop=MaxDrop(amount=0.0, relative=False)).mean_failure("x", 1.0, 0.0) == ""
+
+
+def test_drops_of_trials_and_of_means_are_read_together() -> None:
+    trial, mean = parse_max_drops(["skill:-5%", "mean:-0.02"])
+    assert trial == MaxDrop(amount=0.05, relative=True)
+    assert mean == MaxDrop(amount=0.02, relative=False)
+    assert parse_max_drops([]) == (None, None)
+    assert parse_max_drops(["mean:-2%"])[0] is None
+    for text in ("median:-2%", "mean:2%", "mean", "mean:-x"):
+        with pytest.raises(InterpBenchError, match="give the largest drop, such as skill:-5%"):
+            parse_max_drops([text])
 
 
 def test_what_is_no_cell_any_more_is_gone(fakes: ModuleType, make_trial: MakeTrial) -> None:
@@ -121,11 +142,17 @@ def test_runs_stores_and_folders_can_be_compared_with(tmp_path: Path, make_trial
     for source, expected in {
         "a": old,
         "b": new,
+        "last": new,
         "store.sqlite3": new,
         "board": old,
         "board/features.jsonl": old,
     }.items():
         assert load_comparison(source, store=store, root=tmp_path) == {old.cell: expected}, source
+    assert load_comparison("last", store=store, root=tmp_path, current="b") == {old.cell: old}
+    named = {"a": "run a", "last": "run b", "board": "board"}
+    assert {name: source_name(name, store=store, root=tmp_path) for name in named} == named
+    assert source_name("last", store=store, root=tmp_path, current="b") == "run a"
+    assert source_name("last", store=tmp_path / "none", root=tmp_path) == "run last"
 
 
 def test_what_cannot_be_compared_with_is_refused(tmp_path: Path, make_trial: MakeTrial) -> None:

@@ -242,7 +242,7 @@ def test_the_gate_on_drops_fails_what_got_worse_and_names_what_is_gone(project: 
     project.bench(*arguments).assert_outcomes(passed=6)
     everything = project.apart("--bench", *SMALL, "--bench-compare", run)
     everything.assert_outcomes(passed=8)
-    everything.stdout.fnmatch_lines(["gone: guessing/numbers?mine-small-0? (skill was *)"])
+    everything.stdout.fnmatch_lines(["gone: guessing/numbers?mine-small? (skill was *)"])
     everything.stdout.no_fnmatch_line("gone: guessing/numbers?ceiling-*")
 
 
