@@ -13,6 +13,7 @@ from interp_bench.harness.isolation.registering import Registrar
 from interp_bench.harness.isolation.sandbox import offered
 from interp_bench.harness.isolation.staff import the_nursery
 from interp_bench.harness.limits import parse_limits
+from interp_bench.harness.seed_secret import secret_paths
 from interp_bench.harness.store import DEFAULT_PATH
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def hidden_paths(options: Options, places: Sequence[Path]) -> tuple[Path, ...]:
     store = options.store or options.root / DEFAULT_PATH
     stores = [options.root / DEFAULT_PATH.parent, *(store.with_name(store.name + end) for end in _JOURNALS)]
     planting = [_PACKAGE / "planting", _PACKAGE / "data" / "tasks"]
-    return (*stores, options.root / "leaderboard", options.root / "tasks", *places, *planting)
+    secrets = secret_paths(options.seed_secret, options.here)
+    return (*secrets, *stores, options.root / "leaderboard", options.root / "tasks", *places, *planting)
 
 
 def described(options: Options) -> str:
