@@ -60,6 +60,12 @@ def near_name(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def one_line(text: str) -> str:
+    """Return a text as one line, with an escape for every sign that cannot be printed or encoded."""
+    flat = " ".join(text.split())
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in flat)
+
+
 def shortened(value: object) -> str:
     """Return a value as python writes it, cut short where it is long: a message is one line."""
     return _SHORT.repr(value)

@@ -88,19 +88,18 @@ class _Loader(yaml.SafeLoader):
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
-        if isinstance(event, yaml.AliasEvent):
-            raise _Refused(
-                problem="aliases (*name) are not read; write it out", problem_mark=event.start_mark
-            )
+        if self.check_event(yaml.AliasEvent):
+            raise self._refusal("aliases (*name) are not read; write it out")
         if self._depth >= DEEPEST:
-            raise _Refused(
-                problem=f"lists and keys are nested more than {DEEPEST} deep", problem_mark=event.start_mark
-            )
+            raise self._refusal(f"lists and keys are nested more than {DEEPEST} deep")
         self._depth += 1
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def _refusal(self, problem: str) -> _Refused:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        return _Refused(problem=problem, problem_mark=event.start_mark)
 
 
 def _line(mark: Any) -> int:

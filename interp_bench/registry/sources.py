@@ -150,7 +150,7 @@ class TimmSource(BaseModel):
             )
         if self.pretrained and "." not in self.architecture:
             raise Misplaced(
-                f"pretrained {shortened(self.architecture)} needs the tag of its weights, as in 'resnet18.a1_in1k'",
+                f"pretrained {self.architecture!r} needs the tag of its weights, as in 'resnet18.a1_in1k'",
                 "architecture",
             )
         heads, width = self.args.get("num_heads"), self.args.get("embed_dim")

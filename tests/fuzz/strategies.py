@@ -13,9 +13,11 @@ SURROGATE = "\udcff"
 BREAKS = ("\n", "\r", "\x0b", "\x1c", "\x85", "\u2028")
 
 ODD_WORDS = (
-    "", " ", "-", "--", "::", "[", "]", "[]", "../..", "/", ".", "~", "*", "?", "[!a]", "[z-a]", "[[", "%s", "%",
-    "{}", "{0}", "\x00", "\t", SURROGATE, "\ufeff", "é", "ß", "İ", "²", "٣", "１", "\U0001f9ea", "\u202e",
-    "nan", "inf", "-inf", "1e999", "-0", "0x10", "1_0", "None", "null", "true", "a" * 300, "9" * 5000, "'", '"',
+    "", " ", "-", "--", "::", "[", "]", "[]", "../..", "/", ".", "~", "*", "?", "[!a]", "[z-a]", "[[",
+    "%s", "%",
+    "{}", "{0}", "\x00", "\t", SURROGATE, "\ufeff", "é", "ß", "İ", "²", "٣", "\uff11", "\U0001f9ea", "\u202e",
+    "nan", "inf", "-inf", "1e999", "-0", "0x10", "1_0", "None", "null", "true", "a" * 300, "9" * 5000, "'",
+    '"',
     "`", "\\", "$HOME", "x\ny", *BREAKS,
 )  # fmt: skip
 
@@ -132,6 +134,6 @@ def share(part: int) -> settings:
     return settings(max_examples=max(5, settings.default.max_examples // part))
 
 
-def one_line(text: str) -> bool:
-    """Return whether a message is one line of bearable length."""
-    return bool(text.strip()) and len(text.splitlines()) == 1 and len(text) < 2000
+def one_line(text: str, most: int = 1_000_000) -> bool:
+    """Return whether a message is one line of at most so many characters."""
+    return bool(text.strip()) and len(text.splitlines()) == 1 and len(text) <= most
