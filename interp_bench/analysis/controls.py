@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from interp_bench.analysis.cells import ROLES, newest
-from interp_bench.analysis.stats import Interval, t_interval
+from interp_bench.analysis.stats import Interval, mean, t_interval
 from interp_bench.harness.trial import CONTROLS, Control, Role, Trial
 
 FALSE = 0.1
@@ -51,7 +50,7 @@ def false_discoveries_of(trials: Iterable[Trial]) -> dict[str, tuple[FalseDiscov
     kept = newest(trials)
     skills: dict[tuple[str, str], dict[Control, list[Trial]]] = {}
     for trial in kept:
-        if trial.control and trial.status == "ok":
+        if trial.control and trial.status == "ok" and trial.skill is not None:
             row = skills.setdefault((trial.track, trial.technique), {})
             row.setdefault(trial.control, []).append(trial)
     planted = {
@@ -88,7 +87,7 @@ def _row(
         technique=first.technique,
         track=first.track,
         role=first.role,
-        planted=math.fsum(known) / len(known) if known else None,
+        planted=mean(known) if known else None,
         skills=MappingProxyType(skills),
     )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from interp_bench.analysis.cells import Cell, rank_value
-from interp_bench.analysis.stats import Interval, t_interval
+from interp_bench.analysis.stats import Interval, mean, t_interval
 
 WORKS = 0.5
 """A technique works on a model when the lower bound of its skill is at least this."""
@@ -113,4 +112,4 @@ def _by_seed(cells: list[Cell]) -> list[float]:
         value = rank_value(trial)
         if value is not None:
             values.setdefault(trial.seed, []).append(value)
-    return [math.fsum(values[seed]) / len(values[seed]) for seed in sorted(values)]
+    return [mean(values[seed]) for seed in sorted(values)]

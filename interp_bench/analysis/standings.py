@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from types import MappingProxyType
 
 from interp_bench.analysis.cells import FAILING, ROLES, Cell, statuses_of
 from interp_bench.analysis.reach import Reach, reaches_of
-from interp_bench.analysis.stats import Interval, t_interval
+from interp_bench.analysis.stats import Interval, mean, t_interval
 from interp_bench.harness.trial import Role, Status, Trial
 
 
@@ -81,7 +80,7 @@ def skill_over_models(cells: Iterable[Cell]) -> Interval | None:
     for cell in cells:
         if cell.ranked is not None:
             models.setdefault(cell.model, []).append(cell.ranked.mean)
-    means = [math.fsum(models[model]) / len(models[model]) for model in sorted(models)]
+    means = [mean(models[model]) for model in sorted(models)]
     return t_interval(means) if means else None
 
 

@@ -44,6 +44,15 @@ class Interval:
         return self.low - ROUNDING <= value <= self.high + ROUNDING
 
 
+def mean(values: Sequence[float]) -> float:
+    """Return the arithmetic mean of finite values, at least one; it is finite too."""
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        small = math.fsum(math.ldexp(value, -64) for value in values) / len(values)
+        return math.ldexp(small, 64)
+
+
 def t_interval(values: Sequence[float], *, comparisons: int = 1, level: float = LEVEL) -> Interval:
     """Return the mean of values with Student's t interval.
 
@@ -64,10 +73,13 @@ def t_interval(values: Sequence[float], *, comparisons: int = 1, level: float = 
         raise ValueError("an interval needs finite values")
     if comparisons < 1:
         raise ValueError(f"comparisons is {comparisons}; it starts at 1")
-    mean = math.fsum(values) / len(values)
+    centre = mean(values)
     if len(values) == 1:
-        return Interval(mean=mean, low=-math.inf, high=math.inf, n=1)
+        return Interval(mean=centre, low=-math.inf, high=math.inf, n=1)
     error = (1.0 - level) / comparisons
     quantile = float(student.isf(error / 2, len(values) - 1))
-    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
-    return Interval(mean=mean, low=mean - half, high=mean + half, n=len(values))
+    try:
+        half = quantile * statistics.stdev(values) / math.sqrt(len(values))
+    except OverflowError:
+        half = math.inf
+    return Interval(mean=centre, low=centre - half, high=centre + half, n=len(values))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from interp_bench.errors import StoreError
 from interp_bench.harness.keys import is_settled
-from interp_bench.harness.trial import SCHEMA, Trial
+from interp_bench.harness.trial import SCHEMA, Trial, fault_in
 
 DEFAULT_PATH = Path(".interp-bench") / "store.sqlite3"
 """Where the store of a project is, below its root folder."""
@@ -209,10 +209,8 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"cannot use the store {self.path}: {error}; {_WAY_OUT}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            what = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
             raise StoreError(
-                f"the store {self.path} holds a trial that cannot be read ({what}); {_WAY_OUT}"
+                f"the store {self.path} holds a trial that cannot be read ({fault_in(error)}); {_WAY_OUT}"
             ) from error
 
 
