@@ -104,6 +104,7 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError(
             f"--bench-tier is {tier!r}; give one of {', '.join(TIERS)}{near_name(tier, TIERS)}"
         )
+    _refuse_null(config)
     if get("bench_compare_fail") and not get("bench_compare"):
         raise pytest.UsageError("--bench-compare-fail needs --bench-compare RUN to compare with")
     here = config.invocation_params.dir
@@ -125,6 +126,13 @@ def read_options(config: pytest.Config) -> Options:
         here=here,
         root=project_root(config),
     )
+
+
+def _refuse_null(config: pytest.Config) -> None:
+    # No command line holds the sign, but a file of options can, and no path may.
+    for name, given in vars(config.option).items():
+        if name.startswith("bench_") and "\0" in "".join(given if isinstance(given, list) else [str(given)]):
+            raise pytest.UsageError(f"--{name.replace('_', '-')} holds the sign of number zero")
 
 
 def project_root(config: pytest.Config) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -70,12 +71,20 @@ class Plan:
         return [cell for cell in self.cells if cell.task.origin == file]
 
     def find(self, node_id: str) -> Cell | None:
-        """Return the cell of a pytest node id, with or without the group that xdist appends."""
-        path, _, name = node_id.partition("::")
-        name = name[: name.rfind("]") + 1]
-        parts = tuple(part for part in Path(path).parts if part != "..")
-        found = self._by_name.get(name, [])
-        return next((cell for cell in found if cell.task.origin.parts[-len(parts) :] == parts), None)
+        """Return the cell of a pytest node id, with or without the group that xdist appends.
+
+        A file that is reached by a symbolic link has another path in its node ids than the task it
+        defines; its cell is found where no other file has one of that name.
+        """
+        strangers: list[Cell] = []
+        for path, name in _splits(node_id):
+            parts = tuple(part for part in Path(path).parts if part != "..")
+            for cell in self._by_name.get(name, ()):
+                if parts and cell.task.origin.parts[-len(parts) :] == parts:
+                    return cell
+                if parts and parts[-1].endswith(".py"):
+                    strangers.append(cell)
+        return strangers[0] if len(strangers) == 1 else None
 
     def is_stored(self, cell: Cell) -> bool:
         """Return whether a cell's trial is taken from the store."""
@@ -114,6 +123,13 @@ class Plan:
         return lines
 
 
+def _splits(node_id: str) -> Iterator[tuple[str, str]]:
+    """Yield every file and name that a node id can be read as, for both may hold any sign."""
+    for end in reversed([found.end() for found in re.finditer(r"\]", node_id)]):
+        for found in re.finditer("(?=::)", node_id[:end]):
+            yield node_id[: found.start()], node_id[found.start() + 2 : end]
+
+
 def make_plan(
     options: Options,
     registry: Registry,
@@ -147,7 +163,20 @@ def make_plan(
     )
     if not plan.cells and not options.explain:
         raise InterpBenchError(f"nothing to run: {_why_empty(grid)}")
+    _refuse_twins(plan.cells)
     return plan
+
+
+def _refuse_twins(cells: Iterable[Cell]) -> None:
+    """Refuse two trials that pytest could not tell apart, of which one would be lost."""
+    named: dict[tuple[Path, str], Cell] = {}
+    for cell in cells:
+        twin = named.setdefault((cell.task.origin, cell.name), cell)
+        if twin is not cell:
+            raise InterpBenchError(
+                f"{cell.task.origin}: two trials are called {cell.name!r}, of {twin.technique_id} for "
+                f"{twin.task.id} and of {cell.technique_id} for {cell.task.id}; rename one of them"
+            )
 
 
 def _select(options: Options, registry: Registry, places: Sequence[Path]) -> tuple[Grid, set[str]]:
@@ -182,12 +211,14 @@ def check_device(device: str) -> None:
     import torch
 
     kinds = ("cpu", "cuda", "mps")
-    kind, _, index = device.partition(":")
-    if kind not in kinds or (index and not index.isdigit()):
+    kind, colon, index = device.partition(":")
+    if kind not in kinds or (colon and not re.fullmatch("[0-9]{1,4}", index)):
         raise InterpBenchError(
             f"--bench-device is {device!r}; give one of {', '.join(kinds)}{near_name(kind, kinds)}"
         )
     absent = kind == "mps" and not torch.backends.mps.is_available()
+    if kind != "cuda":
+        absent = absent or int(index or 0) > 0
     if kind == "cuda":
         absent = int(index or 0) >= torch.cuda.device_count()
     if absent:
