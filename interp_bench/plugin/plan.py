@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,18 +74,28 @@ class Plan:
     def find(self, node_id: str) -> Cell | None:
         """Return the cell of a pytest node id, with or without the group that xdist appends.
 
-        A file that is reached by a symbolic link has another path in its node ids than the task it
-        defines; its cell is found where no other file has one of that name.
+        Where several files have a cell of that name it is the one in the file of the node id, or in the
+        file that its path is most like: one that is reached by a symbolic link goes by another path.
         """
-        strangers: list[Cell] = []
-        for path, name in _splits(node_id):
-            parts = tuple(part for part in Path(path).parts if part != "..")
-            for cell in self._by_name.get(name, ()):
-                if parts and cell.task.origin.parts[-len(parts) :] == parts:
-                    return cell
-                if parts and parts[-1].endswith(".py"):
-                    strangers.append(cell)
-        return strangers[0] if len(strangers) == 1 else None
+        for candidates in _splits(node_id):
+            near = [
+                (self._nearness(path, cell), cell)
+                for path, name in candidates
+                for cell in self._by_name.get(name, ())
+            ]
+            most = max((nearness for nearness, _ in near), default=0)
+            nearest = [cell for nearness, cell in near if nearness == most]
+            if nearest:
+                return nearest[0] if len(nearest) == 1 else None
+        return None
+
+    def _nearness(self, path: str, cell: Cell) -> int:
+        """Return how many parts at the end of two paths are the same, or more where they are one file."""
+        origin = cell.task.origin
+        if "\0" not in path and (self.options.root / path).resolve() == origin:
+            return len(origin.parts) + 1
+        pairs = zip(reversed(Path(path).parts), reversed(origin.parts), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     def is_stored(self, cell: Cell) -> bool:
         """Return whether a cell's trial is taken from the store."""
@@ -123,11 +134,14 @@ class Plan:
         return lines
 
 
-def _splits(node_id: str) -> Iterator[tuple[str, str]]:
-    """Yield every file and name that a node id can be read as, for both may hold any sign."""
+def _splits(node_id: str) -> Iterator[list[tuple[str, str]]]:
+    """Yield the files and names that a node id can be read as, for each place where the name may end.
+
+    A path may hold ``::``, and what xdist appends a bracket.
+    """
     for end in reversed([found.end() for found in re.finditer(r"\]", node_id)]):
-        for found in re.finditer("(?=::)", node_id[:end]):
-            yield node_id[: found.start()], node_id[found.start() + 2 : end]
+        starts = [found.start() for found in re.finditer("(?=::)", node_id[:end])]
+        yield [(node_id[:start], node_id[start + 2 : end]) for start in starts]
 
 
 def make_plan(
@@ -163,11 +177,11 @@ def make_plan(
     )
     if not plan.cells and not options.explain:
         raise InterpBenchError(f"nothing to run: {_why_empty(grid)}")
-    _refuse_twins(plan.cells)
+    refuse_twins(plan.cells)
     return plan
 
 
-def _refuse_twins(cells: Iterable[Cell]) -> None:
+def refuse_twins(cells: Iterable[Cell]) -> None:
     """Refuse two trials that pytest could not tell apart, of which one would be lost."""
     named: dict[tuple[Path, str], Cell] = {}
     for cell in cells:
