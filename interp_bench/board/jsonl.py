@@ -56,7 +56,10 @@ def read(folder: Path) -> tuple[Trial, ...]:
     Raises:
         StoreError: the folder holds no such file, or a line is not a trial; file and line are named.
     """
-    files = sorted(folder.glob("*.jsonl"))
+    try:
+        files = sorted(folder.glob("*.jsonl"))
+    except OSError as error:
+        raise StoreError(f"cannot read {folder}: {error.strerror or error}") from error
     if not files:
         raise StoreError(f"there are no trials (*.jsonl) in {folder}; write them with: interp-bench export")
     return tuple(trial for path in files for trial in read_lines(path))

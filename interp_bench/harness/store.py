@@ -10,7 +10,7 @@ from types import TracebackType
 
 from pydantic import ValidationError
 
-from interp_bench.errors import StoreError
+from interp_bench.errors import StoreError, one_line
 from interp_bench.harness.keys import is_settled
 from interp_bench.harness.trial import SCHEMA, Trial, fault_in
 
@@ -78,12 +78,12 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
             _prepare(connection, path)
-        except (sqlite3.Error, OSError, StoreError) as error:
+        except (sqlite3.Error, OSError, UnicodeError, StoreError) as error:
             if connection is not None:
                 connection.close()
             if isinstance(error, StoreError):
                 raise
-            raise StoreError(f"cannot use the store {path}: {error}; {_WAY_OUT}") from error
+            raise StoreError(f"cannot use the store {path}: {one_line(str(error))}; {_WAY_OUT}") from error
         return cls(connection, path)
 
     def put(self, trial: Trial) -> None:
@@ -206,8 +206,10 @@ class Store:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot use the store {self.path}: {error}; {_WAY_OUT}") from error
+        except (sqlite3.Error, UnicodeError) as error:
+            raise StoreError(
+                f"cannot use the store {self.path}: {one_line(str(error))}; {_WAY_OUT}"
+            ) from error
         except ValidationError as error:
             raise StoreError(
                 f"the store {self.path} holds a trial that cannot be read ({fault_in(error)}); {_WAY_OUT}"

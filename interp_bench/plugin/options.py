@@ -86,8 +86,8 @@ def add_options(parser: pytest.Parser) -> None:
     _single(
         group,
         "--bench-compare-fail",
-        "skill:-5%",
-        "Fail trials whose skill dropped by more than this (with --bench-compare).",
+        "DROP",  # argparse formats its line of usage, so no name of a value may hold a %
+        "Fail trials whose skill dropped by more than this, e.g. skill:-5% (with --bench-compare).",
     )
     add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
 

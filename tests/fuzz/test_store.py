@@ -87,14 +87,22 @@ def test_rows_that_hold_anything(good: Path, row: Any) -> None:
         check(store, good)
 
 
-@given(st.data())
-def test_files_with_damaged_bytes(good: Path, data: st.DataObject) -> None:
+edits = st.lists(
+    st.tuples(
+        st.integers(0, 2**15),
+        st.integers(0, 60),
+        st.binary(max_size=20) | st.sampled_from((b"\x00" * 100, b"\xff" * 100, b"SQLite", b"NULL")),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def check_file(good: Path, content: bytes) -> None:
     path = good.with_name("bytes.sqlite3")
     for beside in good.parent.glob("bytes.sqlite3*"):
         beside.unlink()
-    path.write_bytes(
-        data.draw(damaged(st.just(good.read_bytes()), (b"\x00" * 100, b"\xff" * 100, b"SQLite")))
-    )
+    path.write_bytes(content)
     try:
         store = Store.open(path)
     except StoreError as error:
@@ -106,6 +114,18 @@ def test_files_with_damaged_bytes(good: Path, data: st.DataObject) -> None:
         return
     assert one_line(refused, most=1500), refused
     assert str(path) in refused
+
+
+@example([(b"task TEXT", 1, b"'")])
+@example([(b"NULL", 4, b"\xff" * 4)])
+@example([(b"run_id", 6, b"run_ix")])
+@given(edits)
+def test_files_with_damaged_bytes(good: Path, edits: list[tuple[int | bytes, int, bytes]]) -> None:
+    content = good.read_bytes()
+    for place, length, piece in edits:
+        start = content.index(place) if isinstance(place, bytes) else place % len(content)
+        content = content[:start] + piece + content[start + length :]
+    check_file(good, content)
 
 
 @given(st.lists(trials, min_size=1, max_size=3))
