@@ -47,6 +47,13 @@ def certify(name: str, model: str, *, seed: int, dials: Sequence[str], as_json: 
         certificate: Certificate = task.function(MODELS.open(spec, "cpu"), seed, **values).certificate
     except PlantingError as error:
         raise InterpBenchError(f"task {task.id} does not fit into {model}: {error}") from error
+    except Exception as error:
+        # Without a dial it is the task that is broken, and whoever wrote it wants the traceback.
+        if not values:
+            raise
+        given = ", ".join(f"{name}={value}" for name, value in values.items())
+        what = f"{type(error).__name__}: {error}"
+        raise InterpBenchError(f"task {task.id} cannot be planted with {given}: {what}") from error
     seconds = time.perf_counter() - start
     print(_as_json(certificate) if as_json else _as_table(certificate, seconds))
     return 0 if certificate.passed else 1

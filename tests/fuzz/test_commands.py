@@ -35,9 +35,9 @@ PATHS = (
     "a" * 300,
 )
 DIALS = (
-    "features=64", "sparsity=0.1", "features=1e3", "features=1e999", "features=NaN", "features=true",
-    "features=null",
-    'features="x"', "features=", "=1", "features=" + "9" * 99, "features=" + "[" * 99, "features=1.5",
+    "ratio=64", "samples=64", "ratio=1e3", "ratio=1e999", "ratio=NaN", "ratio=true",
+    "ratio=null",
+    'ratio="x"', "ratio=", "=1", "ratio=" + "9" * 99, "ratio=" + "[" * 99, "samples=1.5",
 )  # fmt: skip
 OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "models": {
@@ -145,8 +145,8 @@ def written(stream: io.TextIOWrapper) -> str:
 @example(["export", "--store", "store.sqlite3", "--out", "text"])
 @example(["certify", "dictionary", "native-small", "--seed", "9" * 20])
 @example(["certify", "dictionary", "native-small", "--seed", "-1"])
-@example(["certify", "dictionary", "native-small", "--dial", "features=" + "1" + "0" * 400])
-@example(["certify", "dictionary", "native-small", "--dial", "features=" + "[" * 5000])
+@example(["certify", "dictionary", "native-small", "--dial", "ratio=" + "1" + "0" * 400])
+@example(["certify", "dictionary", "native-small", "--dial", "ratio=" + "[" * 5000])
 @example(["show", SURROGATE])
 @example(["fetch", "resnet-absent", "native-small"])
 @given(arguments)
