@@ -189,10 +189,14 @@ def suffix_of(control: str) -> str:
     return f"-{control}" if control else ""
 
 
+_LONGEST = 80
+"""Characters of a field's name that a message shows; a foreign line may have any."""
+
+
 def fault_in(error: ValidationError) -> str:
     """Return the first thing that is wrong with a trial, with the field it is in, as one line."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part)[:_LONGEST] for part in first["loc"])
     return one_line(f"{where}: {first['msg']}" if where else first["msg"])
 
 

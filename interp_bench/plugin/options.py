@@ -10,6 +10,8 @@ import pytest
 from interp_bench.errors import near_name
 from interp_bench.harness.tiers import TIERS
 
+_REPEATABLE = ("bench_technique", "bench_model", "bench_task", "bench_control", "bench_min_skill")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -104,7 +106,7 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError(
             f"--bench-tier is {tier!r}; give one of {', '.join(TIERS)}{near_name(tier, TIERS)}"
         )
-    _refuse_null(config)
+    _refuse_odd_words(config)
     if get("bench_compare_fail") and not get("bench_compare"):
         raise pytest.UsageError("--bench-compare-fail needs --bench-compare RUN to compare with")
     here = config.invocation_params.dir
@@ -128,11 +130,16 @@ def read_options(config: pytest.Config) -> Options:
     )
 
 
-def _refuse_null(config: pytest.Config) -> None:
-    # No command line holds the sign, but a file of options can, and no path may.
+def _refuse_odd_words(config: pytest.Config) -> None:
     for name, given in vars(config.option).items():
-        if name.startswith("bench_") and "\0" in "".join(given if isinstance(given, list) else [str(given)]):
-            raise pytest.UsageError(f"--{name.replace('_', '-')} holds the sign of number zero")
+        if not name.startswith("bench_"):
+            continue
+        for word in given if name in _REPEATABLE else (given,):
+            option = f"--{name.replace('_', '-')}"
+            if isinstance(word, list):  # what argparse makes of `--name=--`
+                raise pytest.UsageError(f"{option} is '--', which is no value")
+            if isinstance(word, str) and "\0" in word:  # from a file of options; no command line has it
+                raise pytest.UsageError(f"{option} holds the sign of number zero")
 
 
 def project_root(config: pytest.Config) -> Path:

@@ -64,7 +64,7 @@ def given_to(command: str) -> st.SearchStrategy[list[str]]:
         if not known:
             parts.append(st.just([name]))
             continue
-        value = st.one_of(st.sampled_from(known), st.sampled_from(known), mixed_case(known))
+        value = st.one_of(st.sampled_from((*known, *known, "--", "-", "")), mixed_case(known))
         parts.append(value.map(lambda text, name=name: [name, text] if name else [text]))
         if name:
             parts.append(value.map(lambda text, name=name: [f"{name}={text}"]))
@@ -141,6 +141,11 @@ def written(stream: io.TextIOWrapper) -> str:
 @example(["leaderboard", "--trials", "runs", "--out", SURROGATE])
 @example(["leaderboard", "--trials", "a" * 300])
 @example(["export", "--store", "\x00"])
+@example(["export", "--store=--"])
+@example(["models", "--tier=--"])
+@example(["certify", "dictionary", "native-small", "--dial=--"])
+@example(["show", "--"])
+@example(["fetch", "--", "--"])
 @example(["export", "--store", "store.sqlite3", "--out", "\x00"])
 @example(["export", "--store", "store.sqlite3", "--out", "text"])
 @example(["certify", "dictionary", "native-small", "--seed", "9" * 20])

@@ -47,7 +47,7 @@ FLAGS = ("--bench-fresh", "--bench-explain")
 def option(name: str) -> st.SearchStrategy[list[str]]:
     """Return strategies for one option with its value, which is often one that means something."""
     known = st.sampled_from(KNOWN[name])
-    value = st.one_of(known, known, known, mixed_case(KNOWN[name]))
+    value = st.one_of(known, known, known, mixed_case(KNOWN[name]), st.sampled_from(("--", "-", "")))
     return value.flatmap(lambda text: st.sampled_from(([f"{name}={text}"], [name, text])))
 
 
@@ -112,6 +112,8 @@ def check(make: Callable[[], Plan]) -> None:
 @example(["--bench-device", "cpu:"])
 @example(["--bench-seeds", "\x1c3"])
 @example(["--bench-technique"])
+@example(["--bench-technique=--"])
+@example(["--bench-tier=--"])
 @example(["--bench-compare", "a" * 300])
 @example(["--bench-technique", "a" * 300 + ".py"])
 @example(["--bench-technique", "[z-a]"])

@@ -78,6 +78,7 @@ rows = st.one_of(
 @example("")
 @example(line_with("schema_number", b"2").decode())
 @example(line_with("scores", b'{"a\\nb": "x"}').decode())
+@example(line_with("scores", b'{"' + b"9" * 5000 + b'": "x"}').decode())
 @example(b"\xff")
 @example("[" * 5000)
 @given(rows)

@@ -83,6 +83,7 @@ def refusal(call: Any) -> str:
 @example(line_with("scores", b'{"a\\nb": "x"}'))
 @example(line_with("warnings", b'{"\\u2028\\u001b[2J": "x"}'))
 @example(line_with("technique_arguments", b'{"rate": Infinity}'))
+@example(line_with("scores", b'{"' + b"9" * 5000 + b'": "x"}'))
 @example(line_with("dials", b"[" * 5000))
 @example(line_with("reason", b'"\\ud800"'))
 @example(line_with("reason", '"a\u2028b\x85c"'.encode()))
