@@ -10,7 +10,7 @@ import pytest
 from interp_bench.errors import near_name
 from interp_bench.harness.tiers import TIERS
 
-_REPEATABLE = ("bench_technique", "bench_model", "bench_task", "bench_control", "bench_min_skill")
+_SINGLE = ("bench_tier", "bench_seeds", "bench_device", "bench_store", "bench_compare")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ def _refuse_odd_words(config: pytest.Config) -> None:
     for name, given in vars(config.option).items():
         if not name.startswith("bench_"):
             continue
-        for word in given if name in _REPEATABLE else (given,):
+        for word in given if isinstance(given, list) and name not in _SINGLE else (given,):
             option = f"--{name.replace('_', '-')}"
             if isinstance(word, list):  # what argparse makes of `--name=--`
                 raise pytest.UsageError(f"{option} is '--', which is no value")

@@ -16,14 +16,10 @@ from interp_bench.errors import InterpBenchError
 from interp_bench.harness.gates import Gates
 from interp_bench.harness.grid import Grid
 from interp_bench.plugin import plan as planning
-from interp_bench.plugin.options import Options
 from interp_bench.plugin.plan import Plan
 from interp_bench.tracks.catalogue import CATALOGUE
 from tests.fuzz.strategies import damaged, words
-
-OPTIONS: dict[str, Any] = dict.fromkeys(("techniques", "models", "tasks", "controls", "min_skill"), ())
-OPTIONS |= {"tier": "quick", "seeds": "1", "device": "cpu", "store": None, "fresh": False, "explain": False}
-OPTIONS |= {"compare": "", "compare_fail": "", "here": Path("/project"), "root": Path("/project")}
+from tests.fuzz.test_options import options_of
 
 names = st.one_of(
     st.sampled_from(
@@ -59,7 +55,12 @@ def plan_of(fakes: ModuleType, drawn: dict[str, Any]) -> Plan:
         controls=("unplanted",),
     )
     return Plan(
-        options=Options(**OPTIONS), run="r", grid=grid, gates=Gates(), store=Path("/s"), stored=frozenset()
+        options=options_of([], Path("/project")),
+        run="r",
+        grid=grid,
+        gates=Gates(),
+        store=Path("/s"),
+        stored=frozenset(),
     )
 
 

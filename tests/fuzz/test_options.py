@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from interp_bench.errors import InterpBenchError, one_line
 from interp_bench.harness.estimate import Timings
-from interp_bench.plugin.options import add_options, read_options
+from interp_bench.plugin.options import Options, add_options, read_options
 from interp_bench.plugin.plan import Plan, make_plan
 from tests.fuzz import strategies
 from tests.fuzz.strategies import SURROGATE, mixed_case, share, words
@@ -77,12 +77,21 @@ def parser() -> Parser:
 PARSER = parser()
 
 
+def config_of(given: list[str], place: Path) -> Config:
+    """Return the configuration of `pytest --bench` with these words behind it, started in a folder."""
+    read = PARSER.parse(["--bench", *given], namespace=argparse.Namespace(rootdir=None))
+    return Config(option=read, rootpath=place, inipath=None, invocation_params=SimpleNamespace(dir=place))
+
+
+def options_of(given: list[str], place: Path) -> Options:
+    """Return what is read from these words."""
+    return read_options(config_of(given, place))  # type: ignore[arg-type]
+
+
 def planned(given: list[str], place: Path, fakes: ModuleType) -> Plan:
     """Go the way of `pytest --bench` from the words of the command line to the plan of the run."""
-    read = PARSER.parse(["--bench", *given], namespace=argparse.Namespace(rootdir=None))
-    config = Config(option=read, rootpath=place, inipath=None, invocation_params=SimpleNamespace(dir=place))
-    places = [place / name for name in read.file_or_dir or ["tasks"]]
-    return make_plan(read_options(config), fakes.MODELS, places, stored=frozenset())  # type: ignore[arg-type]
+    places = [place / name for name in config_of(given, place).option.file_or_dir or ["tasks"]]
+    return make_plan(options_of(given, place), fakes.MODELS, places, stored=frozenset())
 
 
 def check(make: Callable[[], Plan]) -> None:
