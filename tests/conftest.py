@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +11,20 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from interp_bench.harness.trial import Provenance, Trial
 
 pytest_plugins = ["pytester"]
+
+# Properties take seconds with `ci`, the default, and always try the same examples; `nightly` tries at
+# least 10,000 new ones each. Choose with --hypothesis-profile=nightly or HYPOTHESIS_PROFILE=nightly.
+_FIXED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile(
+    "ci", max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=_FIXED
+)
+settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=_FIXED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 MakeTrial = Callable[..., Trial]
 

@@ -21,7 +21,10 @@ RANKS = {room: rank for rank, room in enumerate(ROOMS)} | {"plugin": len(ROOMS) 
 TECHNIQUES_SEE = {"errors", "model", "tracks", "techniques"}
 TASKS_SEE = {"errors", "model", "planting", "tracks"}
 READERS = ("analysis", "board")
-READERS_SEE_OF_HARNESS = {"interp_bench.harness", "interp_bench.harness.trial", "interp_bench.harness.store"}
+READERS_SEE_OF_HARNESS = {
+    "interp_bench.harness",
+    *(f"interp_bench.harness.{module}" for module in ("lines", "trial", "store")),
+}
 HEAVY = {"torch", "transformers", "transformer_lens", "timm", "captum", "sklearn"}
 
 

@@ -67,9 +67,16 @@ def cells_of(trials: Iterable[Trial]) -> tuple[Cell, ...]:
 def newest(trials: Iterable[Trial]) -> tuple[Trial, ...]:
     """Keep one trial for each technique, task, model, seed and control: the one that started last."""
     kept: dict[tuple[str, str, str, int, str], Trial] = {}
-    for trial in sorted(trials, key=lambda t: (t.provenance.started_at, t.run_id, t.key)):
-        kept[trial.cell] = trial
+    for trial in sorted(trials, key=_age):
+        other = kept.get(trial.cell)
+        # Of two that are equally new one is kept whatever their order, so that the page stays the same.
+        if other is None or _age(other) < _age(trial) or other.model_dump_json() < trial.model_dump_json():
+            kept[trial.cell] = trial
     return tuple(kept[cell] for cell in sorted(kept))
+
+
+def _age(trial: Trial) -> tuple[str, str, str]:
+    return (trial.provenance.started_at, trial.run_id, trial.key)
 
 
 def without_controls(trials: Iterable[Trial]) -> tuple[Trial, ...]:

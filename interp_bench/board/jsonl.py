@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from interp_bench.analysis.cells import newest
 from interp_bench.board.files import write_whole
 from interp_bench.errors import StoreError
+from interp_bench.harness.lines import read_lines
 from interp_bench.harness.trial import Trial
+
+_NAME = re.compile(r"\w[\w.-]*")
 
 
 def export(trials: Iterable[Trial], folder: Path) -> dict[Path, int]:
@@ -22,11 +24,15 @@ def export(trials: Iterable[Trial], folder: Path) -> dict[Path, int]:
     other tracks stay as they are. A file appears whole or not at all.
 
     Raises:
-        StoreError: a file cannot be written.
+        StoreError: a file cannot be written, or the name of a track is none for a file, and
+            then nothing is written.
     """
     tracks: dict[str, list[Trial]] = {}
     for trial in newest(trials):
         tracks.setdefault(trial.track, []).append(trial)
+    for track in sorted(tracks):
+        if not _NAME.fullmatch(track):
+            raise StoreError(f"{track!r} is no name of a track that a file in {folder} could have")
     written = {}
     for track in sorted(tracks):
         rows = sorted(tracks[track], key=lambda t: (t.task, t.model, t.technique, t.seed))
@@ -45,7 +51,8 @@ def line(trial: Trial) -> str:
     absent: dict[str, Any] = {name: True for name in ("control", "seed_secret") if not getattr(trial, name)}
     if not trial.provenance.isolation:
         absent["provenance"] = {"isolation"}
-    fields = trial.model_dump(mode="json", exclude=absent)
+    # Through text, in which an infinite value of a check is the word for it.
+    fields = json.loads(trial.model_dump_json(exclude=absent))
     return json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
@@ -55,26 +62,10 @@ def read(folder: Path) -> tuple[Trial, ...]:
     Raises:
         StoreError: the folder holds no such file, or a line is not a trial; file and line are named.
     """
-    files = sorted(folder.glob("*.jsonl"))
+    try:
+        files = sorted(folder.glob("*.jsonl"))
+    except OSError as error:
+        raise StoreError(f"cannot read {folder}: {error.strerror or error}") from error
     if not files:
         raise StoreError(f"there are no trials (*.jsonl) in {folder}; write them with: interp-bench export")
-    return tuple(trial for path in files for trial in _read_file(path))
-
-
-def _read_file(path: Path) -> list[Trial]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"cannot read {path}: {error}") from error
-    trials = []
-    for number, content in enumerate(text.split("\n"), start=1):
-        if not content:
-            continue
-        try:
-            trials.append(Trial.model_validate_json(content))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            what = f"{where}: {first['msg']}" if where else first["msg"]
-            raise StoreError(f"{path}:{number}: not a trial: {what}; export it again") from error
-    return trials
+    return tuple(trial for path in files for trial in read_lines(path))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from interp_bench.tracks.catalogue import Task
 
 
+_LONGEST = 40
+"""Characters of the value of a dial, which is one number."""
+
+
 def certify(name: str, model: str, *, seed: int, dials: Sequence[str], as_json: bool) -> int:
     """Plant a task in a model and print every check; return 0 if all passed, else 1.
 
@@ -43,6 +47,13 @@ def certify(name: str, model: str, *, seed: int, dials: Sequence[str], as_json: 
         certificate: Certificate = task.function(MODELS.open(spec, "cpu"), seed, **values).certificate
     except PlantingError as error:
         raise InterpBenchError(f"task {task.id} does not fit into {model}: {error}") from error
+    except Exception as error:
+        # Without a dial it is the task that is broken, and whoever wrote it wants the traceback.
+        if not values:
+            raise
+        given = ", ".join(f"{name}={value}" for name, value in values.items())
+        what = f"{type(error).__name__}: {error}"
+        raise InterpBenchError(f"task {task.id} cannot be planted with {given}: {what}") from error
     seconds = time.perf_counter() - start
     print(_as_json(certificate) if as_json else _as_table(certificate, seconds))
     return 0 if certificate.passed else 1
@@ -78,11 +89,11 @@ def _dial(task: Task, text: str) -> tuple[str, Any]:
     if isinstance(default, str) or default is None:
         return name, value
     try:
-        number = json.loads(value)
+        number = json.loads(value if len(value) <= _LONGEST else "")
         fits = isinstance(number, bool) == isinstance(default, bool) and math.isfinite(number)
         if fits and (isinstance(default, float) or number == int(number)):
             return name, type(default)(number)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         pass
     raise InterpBenchError(f"--dial {text!r}: {name} takes a {type(default).__name__} such as {default}")
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from interp_bench.cli import certifying, comparing, doctor, listing, results, seeds, weights
-from interp_bench.errors import InterpBenchError, near_name
+from interp_bench.errors import InterpBenchError, near_name, one_line
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
 
@@ -33,6 +35,12 @@ class Parser(argparse.ArgumentParser):
         """Raise instead of printing the whole usage."""
         raise InterpBenchError(f"{message}; see: {self.prog} --help")
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if action.option_strings and arg_strings == ["--"]:
+            # argparse would make an empty list of it, whatever the option is.
+            raise argparse.ArgumentError(action, "'--' is no value")
+        return super()._get_values(action, arg_strings)
+
     def _check_value(self, action: argparse.Action, value: object) -> None:
         choices = [str(choice) for choice in action.choices or ()]
         if choices and str(value) not in choices:
@@ -45,13 +53,16 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0, 1 if something is amiss, 4 for wrong usage."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path may hold bytes that are no text, and a terminal may have few letters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
         run: Callable[[argparse.Namespace], int] = options.run
         status = run(options)
         sys.stdout.flush()
     except InterpBenchError as error:
-        print(f"interp-bench: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"interp-bench: {one_line(str(error))}", file=sys.stderr)
         return USAGE_ERROR
     except BrokenPipeError:
         # Whoever read the output has seen enough; python would complain again when it closes stdout.
@@ -82,6 +93,18 @@ def _parser() -> Parser:
     return parser
 
 
+def _path(text: str) -> Path:
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("no path holds the sign of number zero")
+    return Path(text)
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give a whole number from 0 to 999999999")
+    return int(text)
+
+
 def _add_listings(commands: argparse._SubParsersAction[Parser]) -> None:
     models = commands.add_parser("models", help="list the models of models.yaml")
     models.add_argument("--tier", choices=TIERS, help="only models of this tier and the tiers below it")
@@ -106,7 +129,7 @@ def _add_certify(commands: argparse._SubParsersAction[Parser]) -> None:
     certify = commands.add_parser("certify", help="plant one problem and print what its certificate measured")
     certify.add_argument("task", metavar="TASK", help="name from `interp-bench tasks`")
     certify.add_argument("model", metavar="MODEL", help="id from `interp-bench models`")
-    certify.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    certify.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
     certify.add_argument(
         "--dial",
         action="append",
@@ -138,13 +161,13 @@ def _add_seeds(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:
     export = commands.add_parser("export", help="write stored trials as JSON lines, one file a track")
-    export.add_argument("--store", type=Path, default=DEFAULT_PATH, help="default: %(default)s")
+    export.add_argument("--store", type=_path, default=DEFAULT_PATH, help="default: %(default)s")
     export.add_argument("--run-id", help="only the trials of this run, or of the `last` one")
-    export.add_argument("--out", type=Path, default=TRIALS, help="folder; default: %(default)s")
+    export.add_argument("--out", type=_path, default=TRIALS, help="folder; default: %(default)s")
     export.set_defaults(run=lambda options: results.export(options.store, options.out, options.run_id))
     page = commands.add_parser("leaderboard", help="write the leaderboard page from exported trials")
-    page.add_argument("--trials", type=Path, default=TRIALS, help="folder; default: %(default)s")
-    page.add_argument("--out", type=Path, default=PAGE, help="file; default: %(default)s")
+    page.add_argument("--trials", type=_path, default=TRIALS, help="folder; default: %(default)s")
+    page.add_argument("--out", type=_path, default=PAGE, help="file; default: %(default)s")
     page.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is stale")
     page.set_defaults(run=lambda options: results.leaderboard(options.trials, options.out, options.check))
 

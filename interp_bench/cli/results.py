@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from interp_bench.errors import StoreError, near_name
+from interp_bench.harness.folders import is_file
 from interp_bench.harness.store import Store
 
 LAST = "last"
@@ -19,7 +20,7 @@ def export(store: Path, out: Path, run: str | None) -> int:
     """
     from interp_bench.board import jsonl
 
-    if not store.is_file():
+    if not is_file(store):
         raise StoreError(f"there is no store {store}; make one with: pytest --bench")
     with Store.open(store) as opened:
         trials = opened.latest() if run is None else opened.trials(_run_id(opened, run))
@@ -45,7 +46,10 @@ def leaderboard(trials: Path, out: Path, check: bool) -> int:
     from interp_bench.board.markdown import page
 
     content = page(jsonl.read(trials)).encode("utf-8")
-    current = out.read_bytes() if out.is_file() else None
+    try:
+        current = out.read_bytes() if is_file(out) else None
+    except OSError as error:
+        raise StoreError(f"cannot read {out}: {error.strerror or error}") from error
     if check:
         if current == content:
             print(f"{out} is up to date")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from interp_bench.errors import UnavailableError
+from interp_bench.errors import UnavailableError, one_line
 
 
 def fetch(ids: Sequence[str]) -> int:
@@ -23,6 +23,6 @@ def fetch(ids: Sequence[str]) -> int:
         try:
             print(f"{spec.id}: {registry.fetch(spec)}", flush=True)
         except UnavailableError as error:
-            print(f"interp-bench: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"interp-bench: {one_line(str(error))}", file=sys.stderr)
             status = 1
     return status

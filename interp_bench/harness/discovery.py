@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from interp_bench.errors import InterpBenchError, RegistrationError
+from interp_bench.harness.folders import is_file
 from interp_bench.tracks.catalogue import CATALOGUE, Task, Technique
 
 ENTRY_POINTS = "interp_bench"
@@ -96,7 +97,7 @@ def load_file(path: Path) -> None:
     Raises:
         RegistrationError: the file is missing, or cannot be imported; one line with the line number.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise RegistrationError(f"{path}: there is no such file")
     path = path.resolve()
     name = f"interp_bench_local.{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"

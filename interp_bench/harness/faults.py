@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from interp_bench.errors import Inapplicable, UnavailableError
+from interp_bench.errors import Inapplicable, UnavailableError, one_line
 from interp_bench.harness.trial import Status
 
 _LONGEST_REASON = 500
@@ -43,7 +43,7 @@ def fault_of(error: BaseException, where: str) -> Fault:
     """
     match error:
         case Inapplicable() | UnavailableError():
-            return Fault(status="skipped", reason=one_line(error))
+            return Fault(status="skipped", reason=said(error))
         case MemoryError() | torch.OutOfMemoryError():
             status: Status = "out_of_memory"
         case RuntimeError() if _is_allocation(str(error)):
@@ -53,9 +53,9 @@ def fault_of(error: BaseException, where: str) -> Fault:
     return Fault(status=status, reason=f"{where}{_named(error)}", error=error, trace=trace_of(error))
 
 
-def one_line(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     """Return the text of an exception as one line of at most 500 characters."""
-    return shortened(" ".join(str(error).split()))
+    return shortened(one_line(str(error)))
 
 
 def shortened(text: str) -> str:
@@ -84,4 +84,4 @@ def _is_allocation(text: str) -> bool:
 
 
 def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {one_line(error)}".rstrip(": ")
+    return f"{type(error).__name__}: {said(error)}".rstrip(": ")

@@ -21,14 +21,30 @@ def tasks_folder(root: Path) -> Path:
     return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "tasks"
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is a file; there is none where the name is longer than any may be."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder; there is none where the name is longer than any may be."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def task_files(places: Iterable[Path]) -> list[Path]:
     """Return every ``bench_*.py`` among files and below folders, each once, in order."""
     found: dict[Path, None] = {}
     for place in places:
-        if place.is_file():
+        if is_file(place):
             if fnmatch.fnmatch(place.name, TASK_FILES):
                 found[place.resolve()] = None
-        else:
+        elif is_folder(place):
             found.update(dict.fromkeys(_below(place)))
     return list(found)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from interp_bench.errors import InterpBenchError, near_name
+from interp_bench.harness.folders import is_file, is_folder
 from interp_bench.harness.grid import CEILING, Cell
+from interp_bench.harness.lines import read_lines
 from interp_bench.harness.store import Store
 from interp_bench.harness.trial import Trial
 
@@ -216,14 +216,14 @@ def load_comparison(
         InterpBenchError: there is no such run or file, or it cannot be read.
     """
     path = root / source
-    if path.is_dir():
+    if is_folder(path):
         files = sorted(path.glob("*.jsonl"))
         if not files:
             raise InterpBenchError(f"{asker}: the folder {path} holds no *.jsonl")
-        trials = [trial for file in files for trial in _read_lines(file)]
-    elif path.suffix == ".jsonl" and path.is_file():
-        trials = _read_lines(path)
-    elif path.is_file():
+        trials = [trial for file in files for trial in read_lines(file)]
+    elif path.suffix == ".jsonl" and is_file(path):
+        trials = read_lines(path)
+    elif is_file(path):
         with Store.open(path) as other:
             trials = other.latest()
     else:
@@ -262,22 +262,6 @@ def _read_run(run: str, store: Path, current: str, asker: str) -> list[Trial]:
             return stored.trials(run)
     hint = near_name(run, [*runs, LAST]) or (f"; the newest is {runs[-1]}" if runs else "")
     raise InterpBenchError(f"{asker}: there is no run, file or folder {run!r}{hint}")
-
-
-def _read_lines(path: Path) -> list[Trial]:
-    trials = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InterpBenchError(f"--bench-compare: {path} cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                trials.append(Trial.model_validate_json(line))
-            except ValidationError as error:
-                first = error.errors()[0]
-                raise InterpBenchError(f"{path}:{number}: is no stored trial: {first['msg']}") from error
-    return trials
 
 
 def _number(text: str) -> float | None:

@@ -19,7 +19,7 @@ import torch
 from interp_bench.errors import ContractError, Inapplicable, PlantingError
 from interp_bench.harness import controls
 from interp_bench.harness.checksums import weights
-from interp_bench.harness.faults import Fault, fault_of, one_line
+from interp_bench.harness.faults import Fault, fault_of, said
 from interp_bench.harness.grid import Cell
 from interp_bench.harness.guards import ModuleState, ProcessState, borrowed_generators
 from interp_bench.harness.sight import Sight
@@ -148,7 +148,7 @@ class Stages:
         try:
             stage.planted = cell.task.function(model, cell.plant_seed)
         except PlantingError as error:
-            return Fault(status="invalid", reason=one_line(error))
+            return Fault(status="invalid", reason=said(error))
         if cell.secret is not None:
             # The task's own choice may tell the seed that it was planted from.
             problem = replace(stage.planted.problem, seed=seed_for(cell, "technique", 0))

@@ -115,11 +115,11 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     Raises:
         InterpBenchError: the text is neither.
     """
-    if re.fullmatch(r"\d{1,6}", text.strip()):
+    if re.fullmatch(r" *[0-9]{1,6} *", text):
         count = int(text)
         if 1 <= count <= _MOST_SEEDS:
             return tuple(range(count))
-    elif re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*,?\s*", text) and "," in text:
+    elif re.fullmatch(r" *[0-9]{1,9} *(, *[0-9]{1,9} *)*,? *", text) and "," in text:
         return tuple(dict.fromkeys(int(part) for part in text.split(",") if part.strip()))
     raise InterpBenchError(
         f"--bench-seeds is {text!r}; give a number from 1 to {_MOST_SEEDS}, or a list of seeds such as 0,5,7"

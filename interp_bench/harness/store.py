@@ -14,7 +14,7 @@ from interp_bench.errors import StoreError
 from interp_bench.harness import store_faults
 from interp_bench.harness.keys import is_settled
 from interp_bench.harness.store_faults import WAY_OUT
-from interp_bench.harness.trial import SCHEMA, Trial
+from interp_bench.harness.trial import SCHEMA, Trial, fault_in
 
 DEFAULT_PATH = Path(".interp-bench") / "store.sqlite3"
 """Where the store of a project is, below its root folder."""
@@ -86,7 +86,7 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return cls(_connect(str(path), path), path)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:
             if not _only_readable(error, path):
                 raise StoreError(store_faults.explain(error, path)) from error
         try:
@@ -230,13 +230,11 @@ class Store:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise StoreError(store_faults.explain(error, self.path)) from error
         except ValidationError as error:
-            first = error.errors()[0]
-            what = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
             raise StoreError(
-                f"the store {self.path} holds a trial that cannot be read ({what}); {WAY_OUT}"
+                f"the store {self.path} holds a trial that cannot be read ({fault_in(error)}); {WAY_OUT}"
             ) from error
 
 
@@ -253,7 +251,7 @@ def _connect(database: str, path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _only_readable(error: sqlite3.Error | OSError, path: Path) -> bool:
+def _only_readable(error: sqlite3.Error | OSError | UnicodeError, path: Path) -> bool:
     """Whether a file cannot be opened only because its write-ahead log cannot be made beside it."""
     refused = isinstance(error, sqlite3.Error) and store_faults.primary_code(error) in (
         sqlite3.SQLITE_CANTOPEN,

@@ -6,6 +6,8 @@ import errno
 import sqlite3
 from pathlib import Path
 
+from interp_bench.errors import one_line
+
 WAY_OUT = "move it away, or give another file with --bench-store"
 PATIENCE = 30.0
 """Seconds to wait for another process that is writing to the same store."""
@@ -16,7 +18,7 @@ _SMALLEST = 100
 """Bytes of the header of an SQLite file; a store that nothing was written to has none at all."""
 
 
-def explain(error: sqlite3.Error | OSError, path: Path) -> str:
+def explain(error: sqlite3.Error | OSError | UnicodeError, path: Path) -> str:
     """Return what is wrong with the store at ``path`` and how to mend it, in one line.
 
     Args:
@@ -28,11 +30,12 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> str:
             return _full(path)
         return f"cannot use the store {path}: {error.strerror or error}; {WAY_OUT}"
     code = primary_code(error)
+    text = one_line(str(error))
     if code == sqlite3.SQLITE_FULL:
         return _full(path)
     if code == sqlite3.SQLITE_IOERR:
         return (
-            f"the store {path} cannot be read or written ({error}): its disk may be full, over a quota or "
+            f"the store {path} cannot be read or written ({text}): its disk may be full, over a quota or "
             f"failing; mend that, {_GO_ON}"
         )
     if code == sqlite3.SQLITE_READONLY:
@@ -47,10 +50,10 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> str:
         )
     if code == sqlite3.SQLITE_CORRUPT:
         return damaged(path, str(error))
-    return f"cannot use the store {path}: {error}; {WAY_OUT}"
+    return f"cannot use the store {path}: {text}; {WAY_OUT}"
 
 
-def primary_code(error: sqlite3.Error) -> int:
+def primary_code(error: sqlite3.Error | UnicodeError) -> int:
     """Return the primary result code of SQLite, or 0 where the error is none of SQLite's own."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 

@@ -2,7 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic_core import PydanticCustomError
+
+from interp_bench.errors import one_line
 
 SCHEMA = 1
 """Number of the layout of a stored trial; raised when a field changes its meaning."""
@@ -26,8 +29,25 @@ CONTROLS: tuple[Control, ...] = ("unplanted", "rerandomised", "shuffled")
 within and across layers, and the planted network asked for something else. In the order of every table."""
 
 Scores = dict[str, FiniteFloat]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
+NonNegative = Annotated[FiniteFloat, Field(ge=0)]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Arguments = dict[str, bool | int | FiniteFloat | str | None]
+
+
+def _known_schema(number: int) -> int:
+    if not 1 <= number <= SCHEMA:
+        raise PydanticCustomError(
+            "schema",
+            "this interp_bench reads up to {most}, not {number}; upgrade interp_bench",
+            {"most": SCHEMA, "number": number},
+        )
+    return number
+
+
+def _encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: what a technique raises may come from the name of any file."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Stored(BaseModel):
@@ -107,19 +127,19 @@ class Trial(Stored):
         provenance: where and with what it was run.
     """
 
-    schema_number: int = SCHEMA
+    schema_number: Annotated[int, AfterValidator(_known_schema)] = SCHEMA
     key: str
     run_id: str
     technique: str
     track: str
     task: str
     model: str
-    seed: int
+    seed: Whole
     control: Control = ""
     seed_secret: str = ""
     role: Role = "technique"
     status: Status
-    reason: str = ""
+    reason: Annotated[str, AfterValidator(_encodable)] = ""
     primary: str
     scores: Scores = {}
     floor_scores: Scores = {}
@@ -135,12 +155,12 @@ class Trial(Stored):
     grade_seconds: NonNegative = 0.0
     plant_seconds: NonNegative = 0.0
     certificate: dict[str, CheckNumbers] = {}
-    warnings: dict[str, int] = {}
-    technique_version: int
-    technique_arguments: dict[str, bool | int | float | str | None] = {}
+    warnings: dict[str, Whole] = {}
+    technique_version: Whole
+    technique_arguments: Arguments = {}
     technique_fingerprint: str = ""
-    task_version: int
-    dials: dict[str, bool | int | float | str | None] = {}
+    task_version: Whole
+    dials: Arguments = {}
     model_revision: str
     params: Count
     modality: str
@@ -172,6 +192,17 @@ class Trial(Stored):
 def suffix_of(control: str) -> str:
     """Return what the name of a trial ends in: ``-unplanted``, or nothing without a control."""
     return f"-{control}" if control else ""
+
+
+_LONGEST = 80
+"""Characters of a field's name that a message shows; a foreign line may have any."""
+
+
+def fault_in(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a trial, with the field it is in, as one line."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part)[:_LONGEST] for part in first["loc"])
+    return one_line(f"{where}: {first['msg']}" if where else first["msg"])
 
 
 def skill_of(score: float, floor: float, ceiling: float) -> float:

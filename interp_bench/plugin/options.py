@@ -13,6 +13,8 @@ from interp_bench.harness.tiers import TIERS
 
 ISOLATIONS = ("fresh", "warm", "none")
 
+_SINGLE = ("bench_tier", "bench_seeds", "bench_device", "bench_store", "bench_compare", "bench_isolate")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -147,6 +149,7 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError(
             f"--bench-tier is {tier!r}; give one of {', '.join(TIERS)}{near_name(tier, TIERS)}"
         )
+    _refuse_odd_words(config)
     if get("bench_compare_fail") and not get("bench_compare"):
         raise pytest.UsageError("--bench-compare-fail needs --bench-compare RUN to compare with")
     here = config.invocation_params.dir
@@ -192,6 +195,18 @@ def _isolation(config: pytest.Config) -> str:
     if chosen != "none" and config.getoption("usepdb", False):
         raise pytest.UsageError("--pdb reaches techniques in this process only; add --bench-isolate=none")
     return str(chosen)
+
+
+def _refuse_odd_words(config: pytest.Config) -> None:
+    for name, given in vars(config.option).items():
+        if not name.startswith("bench_"):
+            continue
+        for word in given if isinstance(given, list) and name not in _SINGLE else (given,):
+            option = f"--{name.replace('_', '-')}"
+            if isinstance(word, list):  # what argparse makes of `--name=--`
+                raise pytest.UsageError(f"{option} is '--', which is no value")
+            if isinstance(word, str) and "\0" in word:  # from a file of options; no command line has it
+                raise pytest.UsageError(f"{option} holds the sign of number zero")
 
 
 def project_root(config: pytest.Config) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,12 +74,30 @@ class Plan:
         return [cell for cell in self.cells if cell.task.origin == file]
 
     def find(self, node_id: str) -> Cell | None:
-        """Return the cell of a pytest node id, with or without the group that xdist appends."""
-        path, _, name = node_id.partition("::")
-        name = name[: name.rfind("]") + 1]
-        parts = tuple(part for part in Path(path).parts if part != "..")
-        found = self._by_name.get(name, [])
-        return next((cell for cell in found if cell.task.origin.parts[-len(parts) :] == parts), None)
+        """Return the cell of a pytest node id, with or without the group that xdist appends.
+
+        Where several files have a cell of that name it is the one in the file of the node id, or in the
+        file that its path is most like: one that is reached by a symbolic link goes by another path.
+        """
+        for candidates in _splits(node_id):
+            near = [
+                (self._nearness(path, cell), cell)
+                for path, name in candidates
+                for cell in self._by_name.get(name, ())
+            ]
+            most = max((nearness for nearness, _ in near), default=0)
+            nearest = [cell for nearness, cell in near if nearness == most]
+            if nearest:
+                return nearest[0] if len(nearest) == 1 else None
+        return None
+
+    def _nearness(self, path: str, cell: Cell) -> int:
+        """Return how many parts at the end of two paths are the same, or more where they are one file."""
+        origin = cell.task.origin
+        if "\0" not in path and (self.options.root / path).resolve() == origin:
+            return len(origin.parts) + 1
+        pairs = zip(reversed(Path(path).parts), reversed(origin.parts), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     def is_stored(self, cell: Cell) -> bool:
         """Return whether a cell's trial is taken from the store."""
@@ -116,6 +136,16 @@ class Plan:
         return lines
 
 
+def _splits(node_id: str) -> Iterator[list[tuple[str, str]]]:
+    """Yield the files and names that a node id can be read as, for each place where the name may end.
+
+    A path may hold ``::``, and what xdist appends a bracket.
+    """
+    for end in reversed([found.end() for found in re.finditer(r"\]", node_id)]):
+        starts = [found.start() for found in re.finditer("(?=::)", node_id[:end])]
+        yield [(node_id[:start], node_id[start + 2 : end]) for start in starts]
+
+
 def make_plan(
     options: Options,
     registry: Registry,
@@ -149,7 +179,20 @@ def make_plan(
     )
     if not plan.cells and not options.explain:
         raise InterpBenchError(f"nothing to run: {_why_empty(grid)}")
+    refuse_twins(plan.cells)
     return plan
+
+
+def refuse_twins(cells: Iterable[Cell]) -> None:
+    """Refuse two trials that pytest could not tell apart, of which one would be lost."""
+    named: dict[tuple[Path, str], Cell] = {}
+    for cell in cells:
+        twin = named.setdefault((cell.task.origin, cell.name), cell)
+        if twin is not cell:
+            raise InterpBenchError(
+                f"{cell.task.origin}: two trials are called {cell.name!r}, of {twin.technique_id} for "
+                f"{twin.task.id} and of {cell.technique_id} for {cell.task.id}; rename one of them"
+            )
 
 
 def _select(options: Options, registry: Registry, places: Sequence[Path]) -> tuple[Grid, set[str]]:
@@ -191,12 +234,14 @@ def check_device(device: str) -> None:
     import torch
 
     kinds = ("cpu", "cuda", "mps")
-    kind, _, index = device.partition(":")
-    if kind not in kinds or (index and not index.isdigit()):
+    kind, colon, index = device.partition(":")
+    if kind not in kinds or (colon and not re.fullmatch("[0-9]{1,4}", index)):
         raise InterpBenchError(
             f"--bench-device is {device!r}; give one of {', '.join(kinds)}{near_name(kind, kinds)}"
         )
     absent = kind == "mps" and not torch.backends.mps.is_available()
+    if kind != "cuda":
+        absent = absent or int(index or 0) > 0
     if kind == "cuda":
         absent = int(index or 0) >= torch.cuda.device_count()
     if absent:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from interp_bench.errors import InterpBenchError, StoreError
+from interp_bench.errors import InterpBenchError, StoreError, one_line
 from interp_bench.harness import models
 from interp_bench.harness.estimate import Timings
 from interp_bench.harness.folders import TASK_FILES
@@ -64,7 +64,7 @@ def switch_on(config: pytest.Config) -> None:
         threads.apply()
         session = BenchSession(config, plan, threads.threads, writes=handed is None)
     except InterpBenchError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(one_line(str(error))) from error
     config.pluginmanager.register(session, "interp_bench_session")
     if handed is None:
         _distribute(config, options, plan, session)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from interp_bench.errors import RegistryError, near_name
+from interp_bench.errors import RegistryError, near_name, shortened
 from interp_bench.registry.document import Document, parse
 from interp_bench.registry.document import Path as Place
 from interp_bench.registry.sources import SOURCE_KINDS
@@ -114,7 +114,9 @@ def _sections(document: Document) -> tuple[list[Any], list[Any]]:
         raise document.error((), "the file must hold the keys `ladders:` and `models:`")
     for key in data:
         if key not in ("ladders", "models"):
-            raise document.error((key,), f"unknown key {key!r}{near_name(key, ('ladders', 'models'))}")
+            raise document.error(
+                (key,), f"unknown key {shortened(key)}{near_name(key, ('ladders', 'models'))}"
+            )
     for key in ("ladders", "models"):
         if not isinstance(data.get(key), list) or not data[key]:
             raise document.error((key,), f"`{key}:` must be a list with at least one row")
@@ -123,7 +125,7 @@ def _sections(document: Document) -> tuple[list[Any], list[Any]]:
 
 def _row(document: Document, place: Place, model: type[M], row: object) -> M:
     if not isinstance(row, dict):
-        raise document.error(place, f"a row must be a set of keys, not {row!r}")
+        raise document.error(place, f"a row must be a set of keys, not {shortened(row)}")
     try:
         return model.model_validate(row)
     except ValidationError as error:
@@ -149,7 +151,7 @@ def _explain(
     blamed = getattr(details.get("ctx", {}).get("error"), "path", ())
     location = _without_tags((*details["loc"], *blamed))
     label = row.get("id") or row.get("name")
-    where = f" in row {label!r}" if isinstance(label, str) else ""
+    where = f" in row {shortened(label)}" if isinstance(label, str) else ""
     return document.error((*place, *location), f"{_message(details, location, model, row)}{where}")
 
 
@@ -163,25 +165,25 @@ def _message(details: ErrorDetails, location: Place, model: type[BaseModel], row
     key = str(location[-1]) if location else ""
     match details["type"]:
         case "extra_forbidden":
-            return f"unknown key {key!r}{near_name(key, _known_keys(location[:-1], model, row))}"
+            return f"unknown key {shortened(key)}{near_name(key, _known_keys(location[:-1], model, row))}"
         case "missing":
             return f"the key {key!r} is missing"
         case "literal_error":
             choices = [str(c) for c in get_args(_CHOICES.get(key))]
             hint = near_name(str(details["input"]), choices)
             expected = str(details["ctx"]["expected"]).replace(" or ", ", ")
-            return f"{key} {details['input']!r} is none of {expected}{hint}"
+            return f"{key} {shortened(details['input'])} is none of {expected}{hint}"
         case "union_tag_invalid" | "union_tag_not_found":
             given = details["input"].get("kind") if isinstance(details["input"], dict) else details["input"]
             hint = near_name(str(given), SOURCE_KINDS)
-            return f"source kind {given!r} is none of {', '.join(SOURCE_KINDS)}{hint}"
+            return f"source kind {shortened(given)} is none of {', '.join(SOURCE_KINDS)}{hint}"
         case "value_error":
             return str(details["ctx"]["error"])
         case "string_pattern_mismatch":
-            return f"{key} {details['input']!r} does not have the form {details['ctx']['pattern']}"
+            return f"{key} {shortened(details['input'])} does not have the form {details['ctx']['pattern']}"
         case _:
             reason = details["msg"][:1].lower() + details["msg"][1:]
-            return f"{key} {details['input']!r} is impossible: {reason}"
+            return f"{key} {shortened(details['input'])} is impossible: {reason}"
 
 
 def _known_keys(parent: Place, model: type[BaseModel], row: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from interp_bench.errors import near_name
+from interp_bench.errors import near_name, shortened
 
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -94,7 +94,9 @@ class NativeSource(BaseModel):
                     f"boot_native ignores {key!r}: {NATIVE_IGNORED[key]}; take it out", "config", key
                 )
             if key not in NATIVE_KEYS:
-                raise Misplaced(f"unknown config key {key!r}{near_name(key, NATIVE_KEYS)}", "config", key)
+                raise Misplaced(
+                    f"unknown config key {shortened(key)}{near_name(key, NATIVE_KEYS)}", "config", key
+                )
         _need_positive(self.config, ("d_model", "d_head", "n_heads", "n_layers", "n_ctx", "d_vocab"))
         if "d_mlp" in self.config:
             _need_positive(self.config, ("d_mlp",))
@@ -137,11 +139,15 @@ class TimmSource(BaseModel):
         if self.revision is not None and not self.pretrained:
             raise Misplaced("`revision:` belongs to `pretrained: true`; set it or take it out", "revision")
         if self.revision is not None and not _COMMIT.fullmatch(self.revision):
-            raise Misplaced(f"revision {self.revision!r} is not a commit of 40 hex digits", "revision")
+            raise Misplaced(
+                f"revision {shortened(self.revision)} is not a commit of 40 hex digits", "revision"
+            )
         if self.pretrained and self.file:
             raise Misplaced("give either `pretrained: true` or `file:`, not both", "file")
         if self.file and not self.file.endswith(".safetensors"):
-            raise Misplaced(f"file {self.file!r} is no .safetensors file; no other kind is read", "file")
+            raise Misplaced(
+                f"file {shortened(self.file)} is no .safetensors file; no other kind is read", "file"
+            )
         if self.pretrained and "." not in self.architecture:
             raise Misplaced(
                 f"pretrained {self.architecture!r} needs the tag of its weights, as in 'resnet18.a1_in1k'",
@@ -182,7 +188,8 @@ class TransformersSource(BaseModel):
             raise ValueError("`repo:` and `revision:` belong together")
         if self.revision is not None and self.revision.lower() in _MOVING:
             raise Misplaced(
-                f"revision {self.revision!r} moves; pin a commit of 40 hex digits or a fixed tag", "revision"
+                f"revision {shortened(self.revision)} moves; pin a commit of 40 hex digits or a fixed tag",
+                "revision",
             )
         check_transformers_config(self.config)
         return self
@@ -235,16 +242,20 @@ def check_transformers_config(config: dict[str, Any]) -> None:
     if not isinstance(model_type, str) or model_type not in TRANSFORMERS_KEYS:
         known, near = ", ".join(sorted(TRANSFORMERS_KEYS)), near_name(str(model_type), TRANSFORMERS_KEYS)
         raise Misplaced(
-            f"config needs a `model_type` of {known}, not {model_type!r}{near}", "config", "model_type"
+            f"config needs a `model_type` of {known}, not {shortened(model_type)}{near}",
+            "config",
+            "model_type",
         )
     allowed = TRANSFORMERS_KEYS[model_type]
     for key in config:
         if key not in allowed:
             raise Misplaced(
-                f"unknown {model_type} config key {key!r}{near_name(key, allowed)}", "config", key
+                f"unknown {model_type} config key {shortened(key)}{near_name(key, allowed)}", "config", key
             )
         if isinstance(config[key], str) and key not in _TEXT_KEYS:
-            raise Misplaced(f"config key {key!r} must be a number, not {config[key]!r}", "config", key)
+            raise Misplaced(
+                f"config key {key!r} must be a number, not {shortened(config[key])}", "config", key
+            )
     if model_type == "gpt2":
         _need_positive(config, ("vocab_size", "n_embd", "n_layer", "n_head", "n_positions"))
         _heads_divide(config, width="n_embd", heads="n_head", kv=None)
@@ -263,7 +274,7 @@ def _need_positive(config: dict[str, Any], keys: tuple[str, ...]) -> None:
         value = config[key]
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
             raise Misplaced(
-                f"config key {key!r} must be a positive whole number, not {value!r}", "config", key
+                f"config key {key!r} must be a positive whole number, not {shortened(value)}", "config", key
             )
 
 
@@ -272,7 +283,9 @@ def _one_of(config: dict[str, Any], key: str, allowed: tuple[str, ...]) -> None:
     if value is not None and value not in allowed:
         hint = near_name(str(value), allowed)
         choices = ", ".join(allowed)
-        raise Misplaced(f"config key {key!r} cannot be {value!r}; choose {choices}{hint}", "config", key)
+        raise Misplaced(
+            f"config key {key!r} cannot be {shortened(value)}; choose {choices}{hint}", "config", key
+        )
 
 
 def _heads_divide(config: dict[str, Any], *, width: str, heads: str, kv: str | None) -> None:

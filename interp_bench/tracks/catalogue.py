@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -283,6 +284,10 @@ def _common(
 ) -> dict[str, Any]:
     if version < 1:
         raise RegistrationError(f"{where}: version is {version}; it starts at 1")
+    if not function.__name__.isidentifier():
+        raise RegistrationError(
+            f"{where}: a name has only letters, digits and _; it stands in the ids of trials"
+        )
     summary = (inspect.getdoc(function) or "").partition("\n")[0].strip()
     if not summary:
         raise RegistrationError(f"{where}: has no docstring; its first line is shown in the tables")
@@ -311,7 +316,20 @@ def _keyword_defaults(function: Callable[..., Any], where: str, given: int) -> I
                 f"{where}: the default of {parameter.name!r} is a {type(parameter.default).__name__}; "
                 "use a bool, int, float, str or None, which can be stored"
             )
+        if not _storable(parameter.default):
+            raise RegistrationError(
+                f"{where}: the default of {parameter.name!r} cannot be stored; use a finite number of "
+                "at most 64 bits, or a text without lone surrogates"
+            )
         yield parameter.name, parameter.default
+
+
+def _storable(value: bool | int | float | str | None) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, str):
+        return all(not 0xD800 <= ord(sign) < 0xE000 for sign in value)
+    return value is None or abs(value) < 2**63
 
 
 def _fingerprint(function: Callable[..., Any]) -> str:

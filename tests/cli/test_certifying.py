@@ -56,6 +56,10 @@ def test_a_missed_bound_is_named_and_fails(capsys: pytest.CaptureFixture[str]) -
         ),
         (["induction", "native-30k", "--dial", "rho=big"], "rho takes a float such as 0.35"),
         (["induction", "native-30k", "--dial", "rho=nan"], "rho takes a float"),
+        (
+            ["token_evidence", "native-30k", "--dial", "patterns=-1"],
+            "attribution/token_evidence cannot be planted with patterns=-1: RuntimeError: ",
+        ),
     ],
 )
 def test_mistakes_are_one_line(

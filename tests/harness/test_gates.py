@@ -167,10 +167,10 @@ def test_what_cannot_be_compared_with_is_refused(tmp_path: Path, make_trial: Mak
     with pytest.raises(InterpBenchError, match=r"holds no \*.jsonl"):
         load_comparison("empty", store=store, root=tmp_path)
     (tmp_path / "bad.jsonl").write_text("{}\n", encoding="utf-8")
-    with pytest.raises(InterpBenchError, match=r"bad.jsonl:1: is no stored trial"):
+    with pytest.raises(InterpBenchError, match=r"bad.jsonl:1: not a trial: "):
         load_comparison("bad.jsonl", store=store, root=tmp_path)
     (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InterpBenchError, match=r"binary.jsonl cannot be read"):
+    with pytest.raises(InterpBenchError, match=r"binary.jsonl:1: not a trial"):
         load_comparison("binary.jsonl", store=store, root=tmp_path)
     with pytest.raises(InterpBenchError, match="there is no run"):
         load_comparison("a", store=tmp_path / "none.sqlite3", root=tmp_path)

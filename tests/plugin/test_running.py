@@ -296,3 +296,23 @@ def test_a_gate_lets_controls_pass(project: Project, fakes: ModuleType) -> None:
     fakes.offer_controls("unplanted")
     result = project.bench(*SMALL, "--bench-control", "all", "--bench-min-skill", "reader:0.9")
     result.assert_outcomes(passed=8 + 6)
+
+
+def test_trials_of_tasks_behind_a_link_are_stored(project: Project) -> None:
+    (project.path / "tasks").rename(project.path / "elsewhere")
+    (project.path / "tasks").symlink_to("elsewhere")
+    result = project.bench("--bench-model", "small", "--bench-technique", "half", "--bench-seeds", "1")
+    result.assert_outcomes(passed=3)
+    assert {trial.technique for trial in project.stored()} == {"ceiling", "random", "half"}
+
+
+def test_trials_of_tasks_in_an_odd_folder_are_stored(project: Project) -> None:
+    (project.path / "tasks" / "guessing").rename(project.path / "tasks" / "a::b [c]")
+    project.bench("--bench-model", "small", "--bench-technique", "half", "--bench-seeds", "1")
+    assert {trial.technique for trial in project.stored()} == {"ceiling", "random", "half"}
+
+
+def test_a_reason_that_no_encoding_takes_is_stored_with_escapes(project: Project) -> None:
+    mine = project.technique(body="raise OSError('no file \\udcff')")
+    project.bench("--bench-model", "small", "--bench-technique", mine, "--bench-seeds", "1")
+    assert "no file \\udcff" in project.latest()["numbers[mine-small-0]"].reason

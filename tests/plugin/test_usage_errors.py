@@ -84,6 +84,16 @@ PLUGINS = {
         DECORATED + "def mine(problem: GuessProblem, *, k=[3]) -> Guess:\n    'Mine.'",
         ["the default of 'k' is a list"],
     ),
+    "argument without end": (
+        DECORATED + "def mine(problem: GuessProblem, *, k=float('inf')) -> Guess:\n    'Mine.'",
+        ["the default of 'k' cannot be stored", "finite"],
+    ),
+    "name that no id can hold": (
+        IMPORTS
+        + "def mine(problem: GuessProblem) -> Guess:\n    'Mine.'\n"
+        + "mine.__name__ = 'mine-two'\ntechnique(cites='me')(mine)",
+        ["technique 'mine-two'", "only letters, digits and _"],
+    ),
     "unknown annotation": (
         DECORATED + "def mine(problem: 'GuesProblem') -> Guess:\n    'Mine.'",
         ["an annotation cannot be resolved", "GuesProblem"],

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from interp_bench.errors import RegistrationError
+from interp_bench.harness.folders import is_file
 from interp_bench.harness.isolation.caller import stopped
 from interp_bench.harness.isolation.describing import TRUSTED, Description, registered
 from interp_bench.harness.isolation.job import Job, Report, Source
@@ -39,7 +40,7 @@ class Registrar:
                 technique.
             IsolationError: no worker can be had.
         """
-        if not path.is_file():
+        if not is_file(path):
             raise RegistrationError(f"{path}: there is no such file")
         found = self._registered(Source(file=str(path.resolve())))
         if not found:
