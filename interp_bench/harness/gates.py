@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,14 +241,14 @@ def source_name(source: str, *, store: Path, root: Path, current: str = "") -> s
         root: see there.
         current: see there.
     """
-    if (root / source).exists():
+    if os.path.exists(root / source):
         return source
     runs = _earlier(store, current) if source == LAST else []
     return f"run {runs[-1] if runs else source}"
 
 
 def _earlier(store: Path, current: str) -> list[str]:
-    if not store.is_file():
+    if not is_file(store):
         return []
     with Store.open(store) as stored:
         return [name for name in stored.runs() if name != current]

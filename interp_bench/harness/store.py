@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from interp_bench.errors import StoreError
 from interp_bench.harness import store_faults
+from interp_bench.harness.folders import is_file
 from interp_bench.harness.keys import is_settled
 from interp_bench.harness.store_faults import WAY_OUT
 from interp_bench.harness.trial import SCHEMA, Trial, fault_in
@@ -258,7 +260,7 @@ def _only_readable(error: sqlite3.Error | OSError | UnicodeError, path: Path) ->
         sqlite3.SQLITE_READONLY,
     )
     # With a log of what is not in the file yet, the file alone would be an older store.
-    return refused and path.is_file() and not path.with_name(f"{path.name}-wal").exists()
+    return refused and is_file(path) and not os.path.exists(f"{path}-wal")
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

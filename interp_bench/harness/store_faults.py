@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from pathlib import Path
 
 from interp_bench.errors import one_line
+from interp_bench.harness.folders import is_file, is_folder
 
 WAY_OUT = "move it away, or give another file with --bench-store"
 PATIENCE = 30.0
@@ -68,11 +70,11 @@ def refusal(path: Path) -> str:
 
     SQLite takes a file of one byte for an empty one, and would write over it.
     """
-    if path.is_dir():
+    if is_folder(path):
         return f"the store {path} is a folder; give a file with --bench-store"
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not is_file(path):
         return f"the store {path} is no ordinary file; give another with --bench-store"
-    if path.is_file() and 0 < path.stat().st_size < _SMALLEST:
+    if is_file(path) and 0 < path.stat().st_size < _SMALLEST:
         return f"cannot use the store {path}: file is not a database; {WAY_OUT}"
     return ""
 

@@ -192,7 +192,7 @@ def _isolation(config: pytest.Config) -> str:
         raise pytest.UsageError(f"--bench-isolate is {chosen!r}; give one of {', '.join(ISOLATIONS)}{hint}")
     if chosen != "none" and not possible:
         raise pytest.UsageError(f"--bench-isolate={chosen} needs Linux; leave it out, or give none")
-    if chosen != "none" and config.getoption("usepdb", False):
+    if chosen != "none" and getattr(config.option, "usepdb", False):
         raise pytest.UsageError("--pdb reaches techniques in this process only; add --bench-isolate=none")
     return str(chosen)
 

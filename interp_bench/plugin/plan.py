@@ -19,6 +19,7 @@ from interp_bench.harness.estimate import QUICK_LIMIT, Timings, spoken
 from interp_bench.harness.folders import task_files
 from interp_bench.harness.gates import Gates, load_comparison, parse_max_drops, parse_min_skill, source_name
 from interp_bench.harness.grid import Cell, Grid
+from interp_bench.harness.limits import parse_limits
 from interp_bench.harness.seed_secret import read_secret
 from interp_bench.harness.selection import (
     parse_seeds,
@@ -167,6 +168,7 @@ def make_plan(
         InterpBenchError: anything that the user has to mend, in one line.
     """
     check_device(options.device)
+    parse_limits(options.tier, workers=1, timeout=options.timeout, memory=options.memory)
     grid, known = _select(options, registry, places)
     store = options.store or options.root / DEFAULT_PATH
     plan = Plan(

@@ -39,7 +39,11 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "--bench-min-skill": ("half:0.5", "guessing/half:-1", "ceiling:1", "mine:0"),
     "--bench-compare": ("runs", "runs/features.jsonl", "bad.jsonl", "store.sqlite3", "text", "r", ".",
     "tasks"),
-    "--bench-compare-fail": ("skill:-5%", "skill:-0.05"),
+    "--bench-compare-fail": ("skill:-5%", "skill:-0.05", "mean:-2%"),
+    "--bench-isolate": ("none", "nothing"),  # what starts processes has tests of its own
+    "--bench-timeout": ("5", "0.5", "0", "soon"),
+    "--bench-memory": ("4", "1e9", "-1"),
+    "--bench-seed-secret": ("env:PATH", "env:", "text", "missing"),
 }  # fmt: skip
 FLAGS = ("--bench-fresh", "--bench-explain")
 
@@ -79,7 +83,9 @@ PARSER = parser()
 
 def config_of(given: list[str], place: Path) -> Config:
     """Return the configuration of `pytest --bench` with these words behind it, started in a folder."""
-    read = PARSER.parse(["--bench", *given], namespace=argparse.Namespace(rootdir=None))
+    read = PARSER.parse(
+        ["--bench", "--bench-isolate=none", *given], namespace=argparse.Namespace(rootdir=None)
+    )
     return Config(option=read, rootpath=place, inipath=None, invocation_params=SimpleNamespace(dir=place))
 
 
