@@ -135,6 +135,7 @@ def written(stream: io.TextIOWrapper) -> str:
 @example(["leaderboard", "--trials", "runs", "--out", "a" * 300])
 @example(["leaderboard", "--trials", "runs", "--out", SURROGATE])
 @example(["leaderboard", "--trials", "a" * 300])
+@example(["leaderboard", "--trials", "runs", "--check", "--out", "x\ny"])
 @example(["export", "--store", "\x00"])
 @example(["export", "--store=--"])
 @example(["models", "--tier=--"])
