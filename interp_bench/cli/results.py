@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from interp_bench.errors import StoreError, near_name
+from interp_bench.errors import StoreError, near_name, one_line
 from interp_bench.harness.folders import is_file
 from interp_bench.harness.store import Store
 
@@ -55,7 +55,8 @@ def leaderboard(trials: Path, out: Path, check: bool) -> int:
             print(f"{out} is up to date")
             return 0
         fault = "missing" if current is None else "stale"
-        print(f"interp-bench: {out} is {fault}; run: interp-bench leaderboard", file=sys.stderr)
+        words = one_line(f"{out} is {fault}; run: interp-bench leaderboard")
+        print(f"interp-bench: {words}", file=sys.stderr)
         return 1
     if current != content:
         write_whole(out, content)

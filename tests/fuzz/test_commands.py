@@ -22,6 +22,8 @@ from tests.cli.conftest import MODELS
 from tests.fuzz.conftest import fill
 from tests.fuzz.strategies import SURROGATE, mixed_case, share, words
 
+# Before any test puts pretended entries in the place of these, which would then be lost.
+ENTRIES = catalogue.load_entries()
 MODEL_IDS = ("native-small", "native-large", "resnet-absent", "resnet-random")
 TASKS = ("dictionary", "features/dictionary", "concept", "ioi", "evidence", "trigger", "program")
 PATHS = (
@@ -88,15 +90,8 @@ arguments = st.one_of(
 ).map(lambda found: list(filter(stays_here, found)))
 
 
-@pytest.fixture(scope="module")
-def entries() -> tuple[Any, Any]:
-    return catalogue.load_entries()
-
-
 @pytest.fixture
-def here(
-    entries: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[list[str]], tuple[int, str, str]]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], tuple[int, str, str]]:
     """Return a function that runs a command, with all that takes long stopped where it begins."""
 
     def stopped(*_: object) -> None:
@@ -106,8 +101,8 @@ def here(
         if spec.id == "resnet-absent":
             raise UnavailableError("not\nhere")
 
-    monkeypatch.setattr(catalogue, "load_entries", lambda: entries)
-    monkeypatch.setattr(listing, "load_entries", lambda: entries)
+    monkeypatch.setattr(catalogue, "load_entries", lambda: ENTRIES)
+    monkeypatch.setattr(listing, "load_entries", lambda: ENTRIES)
     monkeypatch.setattr(models.MODELS, "open", stopped)
     monkeypatch.setattr(registry, "fetch", absent)
     monkeypatch.setenv("INTERP_BENCH_MODELS", str(tmp_path / "models.yaml"))
@@ -140,6 +135,7 @@ def written(stream: io.TextIOWrapper) -> str:
 @example(["leaderboard", "--trials", "runs", "--out", "a" * 300])
 @example(["leaderboard", "--trials", "runs", "--out", SURROGATE])
 @example(["leaderboard", "--trials", "a" * 300])
+@example(["leaderboard", "--trials", "runs", "--check", "--out", "x\ny"])
 @example(["export", "--store", "\x00"])
 @example(["export", "--store=--"])
 @example(["models", "--tier=--"])
