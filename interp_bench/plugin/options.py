@@ -27,6 +27,7 @@ class Options:
         compare: run, file or folder to compare with, or an empty string.
         compare_fail: the largest drop of skill, as text.
         explain: say what is not run and why, and run nothing.
+        executor: the cluster that runs the trials, as text; empty for this process.
         here: the folder pytest was started in.
         root: the root folder of the project that pytest was started in.
     """
@@ -44,6 +45,7 @@ class Options:
     compare: str
     compare_fail: str
     explain: bool
+    executor: str
     here: Path
     root: Path
 
@@ -89,6 +91,13 @@ def add_options(parser: pytest.Parser) -> None:
         "skill:-5%",
         "Fail trials whose skill dropped by more than this (with --bench-compare).",
     )
+    _single(
+        group,
+        "--bench-executor",
+        "ray",
+        "Run trials on Ray: ray (a cluster on this machine), ray:2 (of two workers), ray:auto or "
+        "ray://HOST:PORT (one that is running).",
+    )
     add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
 
 
@@ -122,6 +131,7 @@ def read_options(config: pytest.Config) -> Options:
         compare=get("bench_compare") or "",
         compare_fail=get("bench_compare_fail") or "",
         explain=get("bench_explain"),
+        executor=get("bench_executor") or "",
         here=here,
         root=project_root(config),
     )

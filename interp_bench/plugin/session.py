@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,16 @@ from interp_bench.harness.provenance import provenance
 from interp_bench.harness.recording import record
 from interp_bench.harness.runner import Runner
 from interp_bench.harness.store import Store
-from interp_bench.harness.threads import ThreadSetting, thread_count
-from interp_bench.harness.trial import STATUSES, Provenance, Trial
+from interp_bench.harness.threads import thread_count
+from interp_bench.harness.trial import STATUSES, Provenance, Status, Trial
+from interp_bench.plugin.arrival import Handed
+from interp_bench.plugin.executor import Executor, read_choice
+from interp_bench.plugin.following import hand_over, handed_to, set_threads, settle
 from interp_bench.plugin.items import BenchFile, BenchItem, conclude
 from interp_bench.plugin.options import Options, read_options
-from interp_bench.plugin.plan import Plan, make_plan
+from interp_bench.plugin.plan import Plan
 from interp_bench.plugin.progress import Progress
+from interp_bench.plugin.ray_run import RayRun
 
 _SHOWN = 12
 
@@ -35,21 +40,17 @@ def switch_on(config: pytest.Config) -> None:
         pytest.UsageError: anything that the user has to mend; pytest prints it and exits with 4.
     """
     options = read_options(config)
-    handed = getattr(config, "workerinput", {}).get("interp_bench")
-    threads = ThreadSetting(thread_count(_workers(config)))
-    config.add_cleanup(threads.undo)
+    handed = handed_to(config)
+    distributed = getattr(config.option, "dist", "no") != "no"
+    cluster = read_choice(options, distributed=distributed) if handed is None else None
+    workers = cluster.local_workers if cluster else _workers(config)
+    threads = set_threads(config, handed.threads if handed else thread_count(workers))
     # A technique may warn; a project's "warnings are errors" is meant for its own code. The last
     # filter wins.
     config.addinivalue_line("filterwarnings", "default")
     config.addinivalue_line("python_files", TASK_FILES)
     try:
-        plan = make_plan(
-            options,
-            models.MODELS.registry(),
-            _places(config),
-            run=handed["run"] if handed else "",
-            stored=frozenset(handed["stored"]) if handed else None,
-        )
+        plan = settle(config, options, handed)
         threads.apply()
         session = BenchSession(config, plan, threads.threads, writes=handed is None)
     except InterpBenchError as error:
@@ -57,6 +58,9 @@ def switch_on(config: pytest.Config) -> None:
     config.pluginmanager.register(session, "interp_bench_session")
     if handed is None:
         _distribute(config, options, plan, session)
+    if cluster is not None:
+        session.executor = RayRun(session, cluster, threads.threads)
+        config.pluginmanager.register(session.executor, "interp_bench_ray")
 
 
 class BenchSession:
@@ -70,18 +74,30 @@ class BenchSession:
         plan: what is run.
         threads: intra-op threads of this process.
         writes: whether this process writes to the store.
+
+    Attributes:
+        plan: what is run.
+        executor: what items get their trials from.
+        runner: runs cells in this process; the executor unless there is another.
+        workers: processes that compute at the same time.
     """
 
     def __init__(self, config: pytest.Config, plan: Plan, threads: int, *, writes: bool) -> None:
         self._config = config
-        self._plan = plan
+        self.plan = plan
+        self.workers = 1
         self._threads = threads
         self._writes = writes
-        self._store = Store.open(plan.store)
         self._trials: list[Trial] = []
         self._reused = 0
         self._progress: Progress | None = None
-        self._runner = Runner(opener=models.MODELS.open, run=plan.run, provenance=self._provenance)
+        self.runner = Runner(opener=models.MODELS.open, run=plan.run, provenance=self._provenance)
+        self.executor: Executor = self.runner
+
+    @cached_property
+    def _store(self) -> Store:
+        """The file of trials, which a worker on another machine never opens."""
+        return Store.open(self.plan.store)
 
     # ------------------------------------------------------------ collection
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
@@ -93,31 +109,32 @@ class BenchSession:
         """Collect a file of tasks."""
         if not module_path.match(TASK_FILES):
             return None
-        return BenchFile.make(parent, module_path, self._plan.cells_of(module_path.resolve()), self._execute)
+        return BenchFile.make(parent, module_path, self.plan.cells_of(module_path.resolve()), self._execute)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Bring the items into running order: one model at a time, each problem in one go."""
-        order = {cell.key: index for index, cell in enumerate(self._plan.cells)}
+        order = {cell.key: index for index, cell in enumerate(self.plan.cells)}
         items.sort(key=lambda item: order[item.cell.key] if isinstance(item, BenchItem) else -1)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say what will be run."""
         cells = [item.cell for item in session.items if isinstance(item, BenchItem)]
-        if self._writes and not self._config.option.collectonly and not self._plan.options.explain:
-            self._announce(cells, workers=1)
+        if self._writes and not self._config.option.collectonly and not self.plan.options.explain:
+            self._announce(cells, workers=self.workers)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Say what will be run, once the first worker knows."""
         if self._progress is None:
-            cells = [cell for cell in map(self._plan.find, ids) if cell is not None]
+            cells = [cell for cell in map(self.plan.find, ids) if cell is not None]
             self._announce(cells, workers=_workers(self._config))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Hand the plan to a worker, so that all agree on what is stored."""
-        node.workerinput["interp_bench"] = {"run": self._plan.run, "stored": sorted(self._plan.stored)}
+        handed = Handed(run=self.plan.run, stored=tuple(sorted(self.plan.stored)), threads=self._threads)
+        hand_over(node.workerinput, handed)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -126,40 +143,40 @@ class BenchSession:
             return None
         from interp_bench.plugin.scheduling import ModelScheduling
 
-        return ModelScheduling(config, log, self._plan)
+        return ModelScheduling(config, log, self.plan)
 
     def _announce(self, cells: Sequence[Cell], *, workers: int) -> None:
         reporter = self._reporter()
         timings = Timings(self._store.trials())
         if reporter is None or reporter.verbosity < 0:
             return
-        for line in self._plan.announcement(cells, timings, workers):
+        for line in self.plan.announcement(cells, timings, workers):
             reporter.write_line(f"interp_bench: {line}")
         if reporter.verbosity == 0:
             reporter.showfspath = False
-            self._progress = Progress(reporter, len(cells), self._plan.to_run(cells), timings)
+            self._progress = Progress(reporter, len(cells), self.plan.to_run(cells), timings)
 
     # --------------------------------------------------------------- running
     def pytest_runtestloop(self) -> bool | None:
         """Run nothing when the user only wants to know what is not run."""
-        return True if self._plan.options.explain else None
+        return True if self.plan.options.explain else None
 
     def _execute(self, item: BenchItem) -> None:
         cell, error = item.cell, None
-        trial = self._store.get(cell.key) if self._plan.is_stored(cell) else None
+        trial = self._store.get(cell.key) if self.plan.is_stored(cell) else None
         item.reused = trial is not None
         if trial is None:
-            reason = self._plan.unavailable(cell)
+            reason = self.plan.unavailable(cell)
             if reason is not None:
-                trial = self._record(cell, "skipped", reason)
+                trial = self.record(cell, "skipped", reason)
             else:
-                outcome = self._runner.run(cell)
+                outcome = self.executor.run(cell)
                 trial, error = outcome.trial, outcome.error
         item.trial = trial
         item.user_properties.append(("status", trial.status))
         if trial.skill is not None:
             item.user_properties.append(("skill", f"{trial.skill:.6g}"))
-        conclude(trial, error, self._plan.gates.failure(trial))
+        conclude(trial, error, self.plan.gates.failure(trial))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -170,6 +187,7 @@ class BenchSession:
         if isinstance(item, BenchItem) and call.when == "call" and item.trial is not None:
             travelling = {"key": item.cell.key, "reused": item.reused, "trial": item.trial.model_dump_json()}
             report.interp_bench = travelling  # type: ignore[attr-defined]
+            report.duration = report.duration if item.seconds is None else item.seconds
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -184,18 +202,18 @@ class BenchSession:
 
     def _keep(self, report: pytest.TestReport) -> None:
         sent = getattr(report, "interp_bench", None)
-        cell = self._plan.find(report.nodeid)
+        cell = self.plan.find(report.nodeid)
         if cell is None:
             return
         if sent is not None:
             trial = Trial.model_validate_json(sent["trial"])
         elif report.failed and report.when not in ("setup", "teardown"):
             # A worker that dies sends no trial; xdist reports the item that it was running.
-            trial = self._record(cell, "crashed", "the process that ran it died")
+            trial = self.record(cell, "crashed", "the process that ran it died")
         else:
             return
         if sent is not None and sent["reused"]:
-            self._store.reuse(trial.key, self._plan.run)
+            self._store.reuse(trial.key, self.plan.run)
             self._reused += 1
         else:
             self._store.put(trial)
@@ -203,21 +221,22 @@ class BenchSession:
         if self._progress is not None:
             self._progress.advance(cell, failed=report.failed)
 
-    def _record(self, cell: Cell, status: Any, reason: str) -> Trial:
-        return record(cell, run=self._plan.run, provenance=self._provenance(), status=status, reason=reason)
+    def record(self, cell: Cell, status: Status, reason: str) -> Trial:
+        """Return the trial of a cell that did not get as far as the runner, or died in it."""
+        return record(cell, run=self.plan.run, provenance=self._provenance(), status=status, reason=reason)
 
     def _provenance(self) -> Provenance:
-        options = self._plan.options
+        options = self.plan.options
         return provenance(device=options.device, threads=self._threads, project=options.root)
 
     # ------------------------------------------------------------- reporting
     def pytest_report_header(self) -> str:
         """Say which run this is, and where it is stored."""
-        options = self._plan.options
-        seeds = ",".join(str(seed) for seed in self._plan.grid.seeds)
+        options = self.plan.options
+        seeds = ",".join(str(seed) for seed in self.plan.grid.seeds)
         return (
-            f"interp_bench: run {self._plan.run}, tier {options.tier}, seeds {seeds}, {options.device}, "
-            f"{self._threads} thread(s) a process, store {_short(self._plan.store, options.here)}"
+            f"interp_bench: run {self.plan.run}, tier {options.tier}, seeds {seeds}, {options.device}, "
+            f"{self._threads} thread(s) a process, store {_short(self.plan.store, options.here)}"
         )
 
     @pytest.hookimpl(tryfirst=True)
@@ -229,7 +248,7 @@ class BenchSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print counts by status, what is gone, and the table."""
-        if self._plan.options.explain:
+        if self.plan.options.explain:
             return self._explain(terminalreporter)
         if not self._trials or terminalreporter.verbosity < -1:
             return None
@@ -245,11 +264,13 @@ class BenchSession:
     def pytest_sessionfinish(self) -> None:
         """Let go of the model, and leave the words for outcomes to pytest's own summary."""
         self._progress = None
-        self._runner.close()
+        self.runner.close()
+        self.executor.close()
 
     def pytest_unconfigure(self) -> None:
         """Close the store."""
-        self._store.close()
+        if "_store" in self.__dict__:
+            self._store.close()
 
     def _counts(self) -> str:
         counts = Counter(trial.status for trial in self._trials)
@@ -262,8 +283,8 @@ class BenchSession:
         return text
 
     def _list_gone(self, reporter: pytest.TerminalReporter) -> None:
-        gates = self._plan.gates
-        gone = gates.gone(self._plan.cells, narrowed=self._plan.options.narrowed)
+        gates = self.plan.gates
+        gone = gates.gone(self.plan.cells, narrowed=self.plan.options.narrowed)
         for what, trials in (("gone", gone), ("no longer scored", gates.lost(self._trials))):
             for trial in trials[:_SHOWN]:
                 reporter.write_line(f"{what}: {trial.name} (skill was {trial.skill:.3f})")
@@ -273,10 +294,10 @@ class BenchSession:
     def _explain(self, reporter: pytest.TerminalReporter) -> None:
         reporter.section("not run")
         reasons: dict[str, list[str]] = {}
-        for absent in self._plan.grid.explain():
+        for absent in self.plan.grid.explain():
             reasons.setdefault(absent.reason, []).append(absent.what)
-        for cell in {cell.spec.id: cell for cell in self._plan.cells}.values():
-            reason = self._plan.unavailable(cell)
+        for cell in {cell.spec.id: cell for cell in self.plan.cells}.values():
+            reason = self.plan.unavailable(cell)
             if reason is not None:
                 reasons.setdefault(reason, []).append(f"anything on {cell.spec.id}")
         for reason, things in reasons.items():
@@ -305,11 +326,6 @@ def _distribute(config: pytest.Config, options: Options, plan: Plan, session: Be
 def _workers(config: pytest.Config) -> int:
     distributed = getattr(config.option, "dist", "no") != "no"
     return max(1, len(getattr(config.option, "tx", ()) or ())) if distributed else 1
-
-
-def _places(config: pytest.Config) -> list[Path]:
-    here = config.invocation_params.dir
-    return list(dict.fromkeys(here / argument.partition("::")[0] for argument in config.args))
 
 
 def _short(path: Path, here: Path) -> str:
