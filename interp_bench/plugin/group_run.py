@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Leave out what prints, what a worker cannot do, and what collects garbage for half a second at the end
 # of each session.
 _WITHOUT = ("terminal", "debugging", "unraisableexception", "threadexception")
+_PREFIXES = ("INTERP_BENCH", "PYTEST_")
+_OF_ONE_PROCESS = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 _OF_THE_USER = ("bench_executor", "bench_compare", "bench_compare_fail", "bench_min_skill")
 
 
@@ -39,6 +41,8 @@ def run_group(assignment: Assignment, post: Callable[[Post], None]) -> str:
     Returns:
         Why the plan cannot be followed here, in one line; empty when it was.
     """
+    for name in deciding_variables():
+        os.environ.pop(name)
     os.environ.update(assignment.environment)
     try:
         os.chdir(assignment.folder)
@@ -51,8 +55,24 @@ def run_group(assignment: Assignment, post: Callable[[Post], None]) -> str:
         pytest.main([*without, *assignment.arguments], plugins=[group])
     if group.started:
         return ""
-    lines = [line for line in said.getvalue().splitlines() if line.strip()]
-    return lines[-1].removeprefix("ERROR: ") if lines else "pytest ended before it began"
+    return _complaint(said.getvalue())
+
+
+def deciding_variables() -> dict[str, str]:
+    """Return the variables of this process that decide what pytest and the registry load."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_PREFIXES) and name not in _OF_ONE_PROCESS
+    }
+
+
+def _complaint(said: str) -> str:
+    """Return the line of pytest's errors that says what is wrong."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith("ERROR: ") and "usage:" not in line]
+    telling += [line.partition(": ")[2] for line in lines if ": error: " in line]
+    return (telling or lines or ["pytest ended before it began"])[0].removeprefix("ERROR: ")
 
 
 class GroupRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -25,6 +26,8 @@ POLL_SECONDS = 0.1
 
 STORE_BYTES = 128 * 2**20
 """Shared memory for messages; trials are small, and what is left over is for models."""
+
+_LONGEST_FOLDER = 40  # Ray's sockets lie 64 characters below, and their paths end at 104 on some systems
 
 # Ray reads these when it is imported or started. Cards are hidden from trials that ask for none.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
@@ -74,6 +77,7 @@ class RayCluster:
         os.environ.update(_QUIET)
         self._handler = signal.getsignal(signal.SIGTERM)
         self._tickets: list[Any] = []
+        _announce_deaths(False)
         try:
             self._connect(cpus)
             box: Any = ray.remote(num_cpus=0)(Letterbox)
@@ -96,14 +100,15 @@ class RayCluster:
     def _connect(self, cpus: int) -> None:
         settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self._own:
-            # A folder of its own leaves nothing behind, and hides it from others' `ray:auto`.
-            self._folder = tempfile.TemporaryDirectory(prefix="ib-ray-", ignore_cleanup_errors=True)
             settings |= {
                 "num_cpus": cpus,
                 "include_dashboard": False,
                 "object_store_memory": STORE_BYTES,
-                "_temp_dir": self._folder.name,
             }
+            # A folder of its own leaves nothing behind, and hides it from others' `ray:auto`.
+            self._folder = tempfile.TemporaryDirectory(prefix="ib-ray-", ignore_cleanup_errors=True)
+            if len(self._folder.name) <= _LONGEST_FOLDER:
+                settings["_temp_dir"] = self._folder.name
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ray.init(self._address or "local", **settings)
@@ -153,7 +158,7 @@ class RayCluster:
             cause = error.cause if isinstance(error.cause, BaseException) else error
             return Ended(ticket=ticket, death=" ".join(f"{type(cause).__name__}: {cause}".split()))
         except ray.exceptions.RayError as error:
-            first = str(error).strip().partition("\n")[0]
+            first = str(error).strip().partition("\n")[0].partition(". ")[0]
             return Ended(ticket=ticket, death=f"{type(error).__name__}: {first}")
 
     def close(self) -> None:
@@ -162,6 +167,7 @@ class RayCluster:
             for reference in self._tickets:
                 ray.cancel(reference, force=True)
         ray.shutdown()
+        _announce_deaths(True)
         if self._folder is not None:
             self._folder.cleanup()
         signal.signal(signal.SIGTERM, self._handler)
@@ -170,3 +176,11 @@ class RayCluster:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _announce_deaths(wanted: bool) -> None:
+    """Let Ray print at length into the midst of pytest's output that a worker died, or not.
+
+    The trial says it shortly. Ray has no option for this; without the switch it would only be noisy.
+    """
+    importlib.import_module("ray._private.worker").__dict__["_worker_logs_enabled"] = wanted

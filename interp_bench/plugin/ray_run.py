@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from interp_bench.harness.runner import Outcome
 from interp_bench.harness.trial import Trial
 from interp_bench.plugin.arrival import Arrival, Assignment, Handed
 from interp_bench.plugin.dispatch import Dispatch
+from interp_bench.plugin.group_run import deciding_variables
 from interp_bench.plugin.items import BenchItem, Elsewhere
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from interp_bench.plugin.executor import RayChoice
     from interp_bench.plugin.ray_cluster import RayCluster
     from interp_bench.plugin.session import BenchSession
-
-_PREFIXES = ("INTERP_BENCH", "PYTEST_")
-_ITS_OWN = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 
 
 class RayRun:
@@ -116,16 +113,11 @@ class RayRun:
             yield item
 
     def _base(self, config: pytest.Config) -> Assignment:
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith(_PREFIXES) and name not in _ITS_OWN
-        }
         return Assignment(
             handed=Handed(run=self._bench.plan.run, stored=(), threads=self._threads),
             arguments=tuple(str(argument) for argument in config.invocation_params.args),
             folder=config.invocation_params.dir,
-            environment=environment,
+            environment=deciding_variables(),
             keys=(),
         )
 
