@@ -1,4 +1,4 @@
-"""On a Ray cluster: the same trials as without one, workers that die, machines too small, nothing left over."""
+"""On a Ray cluster: the same trials as without, workers that die, machines too small, nothing left over."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from interp_bench.harness.store import Store
 from interp_bench.harness.trial import Trial
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TWO = ("--bench-executor", "ray:2")
 VAST = """
@@ -56,6 +58,11 @@ def _results(trials: list[Trial]) -> dict[str, tuple[object, ...]]:
     }
 
 
+def _stored(path: Path) -> list[Trial]:
+    with Store.open(path) as store:
+        return store.trials()
+
+
 def test_a_cluster_gives_the_same_trials_and_the_next_run_takes_them_over(project: Project) -> None:
     body = "assert problem.model.spec.id != 'large', 'not this one'\n    print('said', problem.seed)"
     project.technique(body=body)
@@ -67,16 +74,15 @@ def test_a_cluster_gives_the_same_trials_and_the_next_run_takes_them_over(projec
     there.assert_outcomes(passed=18, failed=6, skipped=8)
     there.stdout.fnmatch_lines(["*32 trials on 4 models; 0 stored already; 8 skipped *; 24 to run *"])
     there.stdout.fnmatch_lines(
-        ["*32/32?*6 failed*", "32 trials: 22 ok, 2 crashed, 8 skipped; 0 from the store"]
+        ["*32/32?*6 failed*", "32 trials: 22 ok, 8 skipped, 2 failed; 0 from the store"]
     )
     # The place in the technique's file is shown, what it printed too, and nothing of the harness or of Ray.
-    there.stdout.fnmatch_lines(
-        ["mine.py:*: in mine", "*AssertionError: not this one", "*Captured stdout call*"]
-    )
+    there.stdout.fnmatch_lines(["mine.py:*: in mine", "*AssertionError: not this one"])
+    there.stdout.fnmatch_lines(["*Captured stdout call*", "said 1"])
     for line in ("*harness*", "*raylet*", "*Ray*"):
         there.stdout.no_fnmatch_line(line)
     for result in (plain, there):
-        result.stdout.fnmatch_lines(["FAILED *mine-large-0* - AssertionError: not this one"])
+        result.stdout.fnmatch_lines(["FAILED *mine-large-0* - AssertionErro*"])
     assert _results(project.stored()) == _results(_stored(project.path / "plain.sqlite3"))
     assert {trial.provenance.threads for trial in project.stored()} == {1}
     assert (project.path / "out.xml").read_text(encoding="utf-8").count("<testcase") == 32
@@ -84,13 +90,6 @@ def test_a_cluster_gives_the_same_trials_and_the_next_run_takes_them_over(projec
     second = project.apart("--bench", *arguments, *TWO)
     second.assert_outcomes(passed=22, failed=2, skipped=8)
     second.stdout.fnmatch_lines(["*22 stored already; 8 skipped*; 2 to run*", "*; 22 from the store"])
-
-
-def _stored(path: Path) -> list[Trial]:
-    from interp_bench.harness.store import Store
-
-    with Store.open(path) as store:
-        return store.trials()
 
 
 def test_a_worker_that_dies_and_a_model_too_large_cost_only_their_own_trials(project: Project) -> None:
@@ -121,10 +120,9 @@ def test_an_interrupt_keeps_what_came_back_and_ends_the_cluster(project: Project
     command = [sys.executable, "-m", "pytest", "--bench", *arguments, "--bench-executor", "ray:1"]
     with (project.path / "said.txt").open("w") as said:
         process = subprocess.Popen(command, cwd=project.path, stdout=said, stderr=said)
-    begun = project.path / "begun"
-    waited = psutil.Process(process.pid)
-    while not begun.exists() and process.poll() is None:
-        waited_for(0.1)
+    begun, waited = project.path / "begun", psutil.Process(process.pid)
+    while process.poll() is None and not (begun.exists() and len(project.stored()) == 2):
+        time.sleep(0.2)
     below = waited.children(recursive=True)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == pytest.ExitCode.INTERRUPTED
@@ -134,13 +132,6 @@ def test_an_interrupt_keeps_what_came_back_and_ends_the_cluster(project: Project
     assert {trial.name.partition("/")[2] for trial in project.stored()} == {
         "numbers[ceiling-small-0]", "numbers[random-small-0]"
     }  # fmt: skip
-
-
-def waited_for(seconds: float) -> None:
-    """Let another process get on."""
-    import time
-
-    time.sleep(seconds)
 
 
 @pytest.fixture
@@ -166,7 +157,7 @@ def head(project: Project) -> Iterator[int]:
                 socket.create_connection(("127.0.0.1", ports[1]), timeout=1).close()
                 break
             except OSError:
-                waited_for(0.2)
+                time.sleep(0.2)
         yield ports[1]
     finally:
         below = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
