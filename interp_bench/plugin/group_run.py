@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from interp_bench.harness.grid import Cell
     from interp_bench.plugin.session import BenchSession
 
-# Leave out what prints, what a worker cannot do, and what collects garbage for half a second at the end
-# of each session.
-_WITHOUT = ("terminal", "debugging", "unraisableexception", "threadexception")
+# They only look for what was left behind, for half a second at the end of each session.
+_WITHOUT = ("unraisableexception", "threadexception")
 _PREFIXES = ("INTERP_BENCH", "PYTEST_")
 _OF_ONE_PROCESS = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 _OF_THE_USER = ("bench_executor", "bench_compare", "bench_compare_fail", "bench_min_skill")
@@ -51,7 +50,7 @@ def run_group(assignment: Assignment, post: Callable[[Post], None]) -> str:
     group = GroupRun(assignment, post)
     without = [argument for name in _WITHOUT for argument in ("-p", f"no:{name}")]
     said = io.StringIO()
-    with redirect_stderr(said):
+    with redirect_stderr(said), redirect_stdout(io.StringIO()):
         pytest.main([*without, *assignment.arguments], plugins=[group])
     if group.started:
         return ""

@@ -91,6 +91,11 @@ def add_options(parser: pytest.Parser) -> None:
         "skill:-5%",
         "Fail trials whose skill dropped by more than this (with --bench-compare).",
     )
+    _add_executor(group)
+    add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
+
+
+def _add_executor(group: pytest.OptionGroup) -> None:
     _single(
         group,
         "--bench-executor",
@@ -98,7 +103,6 @@ def add_options(parser: pytest.Parser) -> None:
         "Run trials on Ray: ray (a cluster on this machine), ray:2 (of two workers), ray:auto or "
         "ray://HOST:PORT (one that is running).",
     )
-    add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
 
 
 def read_options(config: pytest.Config) -> Options:

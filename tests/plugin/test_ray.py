@@ -87,7 +87,7 @@ def test_a_cluster_gives_the_same_trials_and_the_next_run_takes_them_over(projec
     assert {trial.provenance.threads for trial in project.stored()} == {1}
     assert (project.path / "out.xml").read_text(encoding="utf-8").count("<testcase") == 32
 
-    second = project.apart("--bench", *arguments, *TWO)
+    second = project.apart("--bench", "--tb=short", "-rs", "--color=no", *arguments, *TWO)
     second.assert_outcomes(passed=22, failed=2, skipped=8)
     second.stdout.fnmatch_lines(["*22 stored already; 8 skipped*; 2 to run*", "*; 22 from the store"])
 
