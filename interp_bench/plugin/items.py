@@ -43,17 +43,19 @@ class BenchItem(pytest.Item):
         cell: what is tried.
         trial: its outcome, once there is one.
         reused: whether the outcome comes from the store.
+        seconds: how long the trial took, where that was in another process.
     """
 
     cell: Cell
     trial: Trial | None
     reused: bool
+    seconds: float | None
 
     @classmethod
     def make(cls, parent: BenchFile, cell: Cell) -> BenchItem:
         """Return the item of a cell."""
         item: BenchItem = cls.from_parent(parent, name=cell.name)
-        item.cell, item.trial, item.reused = cell, None, False
+        item.cell, item.trial, item.reused, item.seconds = cell, None, False, None
         item.extra_keyword_matches.add(cell.task.track.name)
         return item
 
@@ -70,11 +72,30 @@ class BenchItem(pytest.Item):
         """Return a traceback without the frames of the harness."""
         if isinstance(excinfo.value, pytest.fail.Exception):
             return str(excinfo.value)
+        if isinstance(excinfo.value, Elsewhere):
+            return excinfo.value.shown
         return super().repr_failure(excinfo, style or "short")
 
     def _traceback_filter(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
-        kept = excinfo.traceback.filter(lambda entry: not str(entry.path).startswith(_OWN_FOLDERS))
-        return kept or excinfo.traceback
+        return without_harness(excinfo)
+
+
+class Elsewhere(Exception):
+    """An exception that was raised in another process.
+
+    Args:
+        shown: what pytest shows of it.
+    """
+
+    def __init__(self, shown: Any) -> None:
+        super().__init__("an exception in another process")
+        self.shown = shown
+
+
+def without_harness(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    """Return the traceback of an exception without the frames of the harness."""
+    kept = excinfo.traceback.filter(lambda entry: not str(entry.path).startswith(_OWN_FOLDERS))
+    return kept or excinfo.traceback
 
 
 def conclude(trial: Trial, error: BaseException | None, gate: str, *, trace: str = "") -> None:
@@ -91,14 +112,14 @@ def conclude(trial: Trial, error: BaseException | None, gate: str, *, trace: str
     if trial.status == "invalid":
         _skip(f"invalid: {trial.reason}")
     if trial.status != "ok":
-        if error is not None and traceback.extract_tb(error.__traceback__) and _is_foreign(error):
+        if isinstance(error, Elsewhere) or (error is not None and is_foreign(error)):
             raise error
         pytest.fail(f"{trial.status}: {trial.reason}\n{trace}".rstrip(), pytrace=False)
     if gate:
         pytest.fail(gate, pytrace=False)
 
 
-def _is_foreign(error: BaseException) -> bool:
+def is_foreign(error: BaseException) -> bool:
     """Return whether code outside of the harness raised an exception, so that its place matters."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and not frames[-1].filename.startswith(_OWN_FOLDERS) and isinstance(error, Exception)

@@ -35,6 +35,7 @@ class Options:
         compare: run, file or folder to compare with, or an empty string.
         compare_fail: the largest drops of skill, as text.
         explain: say what is not run and why, and run nothing.
+        executor: the cluster that runs the trials, as text; empty for this process.
         here: the folder pytest was started in.
         root: the root folder of the project that pytest was started in.
     """
@@ -56,6 +57,7 @@ class Options:
     compare: str
     compare_fail: tuple[str, ...]
     explain: bool
+    executor: str
     here: Path
     root: Path
 
@@ -97,6 +99,7 @@ def add_options(parser: pytest.Parser) -> None:
     _single(group, "--bench-store", "PATH", "Store of trials (default: .interp-bench/store.sqlite3).")
     add("--bench-fresh", action="store_true", help="Run again what is stored already.")
     _add_gates(group)
+    _add_executor(group)
     add("--bench-explain", action="store_true", help="Say what is not run and why; run nothing.")
 
 
@@ -137,6 +140,16 @@ def _add_seeds(group: pytest.OptionGroup) -> None:
     )
 
 
+def _add_executor(group: pytest.OptionGroup) -> None:
+    _single(
+        group,
+        "--bench-executor",
+        "ray",
+        "Run trials on Ray: ray (a cluster on this machine), ray:2 (of two workers), ray:auto or "
+        "ray://HOST:PORT (one that is running).",
+    )
+
+
 def read_options(config: pytest.Config) -> Options:
     """Return the options.
 
@@ -172,6 +185,7 @@ def read_options(config: pytest.Config) -> Options:
         compare=get("bench_compare") or "",
         compare_fail=tuple(get("bench_compare_fail")),
         explain=get("bench_explain"),
+        executor=get("bench_executor") or "",
         here=here,
         root=project_root(config),
     )

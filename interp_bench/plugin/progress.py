@@ -35,25 +35,32 @@ class Progress:
         self._done = 0
         self._failed = 0
         self._start = time.monotonic()
-        self._last: tuple[str, int] = ("", 0)
+        self._step = 0
+        self._shown: set[str] = set()
         self._weights = _weights(running, timings)
         self._all = sum(self._weights.values())
         self._past = 0.0
+        self._first: tuple[float, float] | None = None
 
     def advance(self, cell: Cell, *, failed: bool) -> None:
         """Count one cell as done, and say so."""
         self._done += 1
         self._failed += failed
-        self._past += self._weights.get(cell.key, 0.0)
+        weight = self._weights.get(cell.key, 0.0)
+        self._past += weight
+        if weight and self._first is None:
+            self._first = (time.monotonic(), weight)
         line = self._line(cell)
         if self._reporter.isatty:
             self._reporter.rewrite(line, erase=True)
             if self._done == self._total:
                 self._reporter.write("\n")
             return
-        step = (cell.spec.id, self._done * _STEPS // self._total)
-        if step != self._last:
-            self._last = step
+        # With several workers the models take turns; only one that is new is worth a line.
+        step = self._done * _STEPS // self._total
+        if step != self._step or cell.spec.id not in self._shown:
+            self._step = step
+            self._shown.add(cell.spec.id)
             self._reporter.write_line(line)
 
     def _line(self, cell: Cell) -> str:
@@ -66,10 +73,16 @@ class Progress:
         return ", ".join(parts)
 
     def _left(self) -> float | None:
-        """Return the seconds that are left, from the pace so far; None while nothing tells."""
-        if self._past <= 0:
+        """Return the seconds that are left, from the pace so far; None while nothing tells.
+
+        The pace is that since the first cell came, for the start of workers says nothing about it.
+        """
+        if self._first is None:
             return None
-        return (time.monotonic() - self._start) * (self._all - self._past) / self._past
+        start, before = self._first
+        if self._past == before:
+            start, before = self._start, 0.0
+        return (time.monotonic() - start) * (self._all - self._past) / (self._past - before)
 
 
 def _weights(running: Sequence[Cell], timings: Timings) -> dict[str, float]:

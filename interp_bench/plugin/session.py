@@ -22,14 +22,18 @@ from interp_bench.harness.recording import record
 from interp_bench.harness.runner import Runner
 from interp_bench.harness.seed_secret import forget_variable
 from interp_bench.harness.store import Store
-from interp_bench.harness.threads import ThreadSetting, thread_count
-from interp_bench.harness.trial import STATUSES, Provenance, Trial
+from interp_bench.harness.threads import thread_count
+from interp_bench.harness.trial import STATUSES, Provenance, Status, Trial
+from interp_bench.plugin.arrival import Handed
 from interp_bench.plugin.comparing import Compared, compared
+from interp_bench.plugin.executor import Executor, read_choice
+from interp_bench.plugin.following import hand_over, handed_to, places_of, set_threads, settle
 from interp_bench.plugin.isolating import caller, described
 from interp_bench.plugin.items import BenchFile, BenchItem, conclude
 from interp_bench.plugin.options import Options, read_options
-from interp_bench.plugin.plan import Plan, make_plan
+from interp_bench.plugin.plan import Plan
 from interp_bench.plugin.progress import Progress
+from interp_bench.plugin.ray_run import RayRun
 
 STORE_FAILED = 74
 """Exit status of a run that ended since its store could not be written, the system's for such errors."""
@@ -44,33 +48,33 @@ def switch_on(config: pytest.Config) -> None:
         pytest.UsageError: anything that the user has to mend; pytest prints it and exits with 4.
     """
     options = read_options(config)
-    handed = getattr(config, "workerinput", {}).get("interp_bench")
-    if handed is not None:
+    handed = handed_to(config)
+    if "workerid" in getattr(config, "workerinput", {}):
+        # One of xdist: it gives what it runs fifteen seconds more when its controller is gone.
         die_with_parent(os.getppid())
-    threads = ThreadSetting(thread_count(_workers(config)))
-    config.add_cleanup(threads.undo)
+    distributed = getattr(config.option, "dist", "no") != "no"
+    cluster = read_choice(options, distributed=distributed) if handed is None else None
+    workers = handed.workers if handed else cluster.local_workers if cluster else _workers(config)
+    threads = set_threads(config, handed.threads if handed else thread_count(workers))
     # A technique may warn; a project's "warnings are errors" is meant for its own code. The last
     # filter wins.
     config.addinivalue_line("filterwarnings", "default")
     config.addinivalue_line("python_files", TASK_FILES)
     try:
-        plan = make_plan(
-            options,
-            models.MODELS.registry(),
-            _places(config),
-            run=handed["run"] if handed else "",
-            stored=frozenset(handed["stored"]) if handed else None,
-        )
+        plan = settle(config, options, handed)
         threads.apply()
-        session = BenchSession(config, plan, threads.threads, writes=handed is None)
+        session = BenchSession(config, plan, threads.threads, writes=handed is None, at_a_time=workers)
     except InterpBenchError as error:
         raise pytest.UsageError(one_line(str(error))) from error
     config.pluginmanager.register(session, "interp_bench_session")
     if handed is None:
         _distribute(config, options, plan, session)
-    if getattr(config.option, "dist", "no") == "no":
+    if getattr(config.option, "dist", "no") == "no" and cluster is None:
         # Whoever starts workers runs no technique, and hands the variable on to them.
         forget_variable(options.seed_secret)
+    if cluster is not None:
+        session.executor = RayRun(session, cluster, threads.threads)
+        config.pluginmanager.register(session.executor, "interp_bench_ray")
 
 
 class BenchSession:
@@ -84,27 +88,42 @@ class BenchSession:
         plan: what is run.
         threads: intra-op threads of this process.
         writes: whether this process writes to the store.
+        at_a_time: how many trials run at a time on this machine.
+
+    Attributes:
+        plan: what is run.
+        executor: what items get their trials from.
+        runner: runs cells in this process; the executor unless there is another.
+        workers: processes that compute at the same time.
     """
 
-    def __init__(self, config: pytest.Config, plan: Plan, threads: int, *, writes: bool) -> None:
+    def __init__(
+        self, config: pytest.Config, plan: Plan, threads: int, *, writes: bool, at_a_time: int
+    ) -> None:
         self._config = config
-        self._plan = plan
+        self.plan = plan
+        self.workers = 1
         self._threads = threads
         self._writes = writes
-        self._store = Store.open(plan.store)
-        if writes and not (config.option.collectonly or plan.options.explain):
-            self._store.require_writable()
         self._trials: list[Trial] = []
         self._kept: set[str] = set()
         self._reused = 0
         self._compared: Compared | None = None
         self._progress: Progress | None = None
-        self._runner = Runner(
+        self.runner = Runner(
             opener=models.MODELS.open,
             run=plan.run,
             provenance=self._provenance,
-            caller=caller(plan.options, _places(config), workers=_workers(config)),
+            caller=caller(plan.options, places_of(config), workers=at_a_time),
         )
+        self.executor: Executor = self.runner
+        if writes and not (config.option.collectonly or plan.options.explain):
+            self._store.require_writable()
+
+    @cached_property
+    def _store(self) -> Store:
+        """The file of trials, which a worker on another machine never opens."""
+        return Store.open(self.plan.store)
 
     # ------------------------------------------------------------ collection
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
@@ -116,31 +135,37 @@ class BenchSession:
         """Collect a file of tasks."""
         if not module_path.match(TASK_FILES):
             return None
-        return BenchFile.make(parent, module_path, self._plan.cells_of(module_path.resolve()), self._execute)
+        return BenchFile.make(parent, module_path, self.plan.cells_of(module_path.resolve()), self._execute)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Bring the items into running order: one model at a time, each problem in one go."""
-        order = {cell.key: index for index, cell in enumerate(self._plan.cells)}
+        order = {cell.key: index for index, cell in enumerate(self.plan.cells)}
         items.sort(key=lambda item: order[item.cell.key] if isinstance(item, BenchItem) else -1)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say what will be run."""
         cells = [item.cell for item in session.items if isinstance(item, BenchItem)]
-        if self._writes and not self._config.option.collectonly and not self._plan.options.explain:
-            self._announce(cells, workers=1)
+        if self._writes and not self._config.option.collectonly and not self.plan.options.explain:
+            self._announce(cells, workers=self.workers)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Say what will be run, once the first worker knows."""
         if self._progress is None:
-            cells = [cell for cell in map(self._plan.find, ids) if cell is not None]
+            cells = [cell for cell in map(self.plan.find, ids) if cell is not None]
             self._announce(cells, workers=_workers(self._config))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Hand the plan to a worker, so that all agree on what is stored."""
-        node.workerinput["interp_bench"] = {"run": self._plan.run, "stored": sorted(self._plan.stored)}
+        handed = Handed(
+            run=self.plan.run,
+            stored=tuple(sorted(self.plan.stored)),
+            threads=self._threads,
+            workers=_workers(self._config),
+        )
+        hand_over(node.workerinput, handed)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -149,7 +174,7 @@ class BenchSession:
             return None
         from interp_bench.plugin.scheduling import ModelScheduling
 
-        return ModelScheduling(config, log, self._plan)
+        return ModelScheduling(config, log, self.plan)
 
     def _announce(self, cells: Sequence[Cell], *, workers: int) -> None:
         reporter = self._reporter()
@@ -159,33 +184,33 @@ class BenchSession:
             pytest.exit(str(error), returncode=STORE_FAILED)
         if reporter is None or reporter.verbosity < 0:
             return
-        for line in self._plan.announcement(cells, timings, workers):
+        for line in self.plan.announcement(cells, timings, workers):
             reporter.write_line(f"interp_bench: {line}")
         if reporter.verbosity == 0:
             reporter.showfspath = False
-            self._progress = Progress(reporter, len(cells), self._plan.to_run(cells), timings)
+            self._progress = Progress(reporter, len(cells), self.plan.to_run(cells), timings)
 
     # --------------------------------------------------------------- running
     def pytest_runtestloop(self) -> bool | None:
         """Run nothing when the user only wants to know what is not run."""
-        return True if self._plan.options.explain else None
+        return True if self.plan.options.explain else None
 
     def _execute(self, item: BenchItem) -> None:
         cell, error, trace = item.cell, None, ""
-        trial = self._store.get(cell.key) if self._plan.is_stored(cell) else None
+        trial = self._store.get(cell.key) if self.plan.is_stored(cell) else None
         item.reused = trial is not None
         if trial is None:
-            reason = self._plan.unavailable(cell)
+            reason = self.plan.unavailable(cell)
             if reason is not None:
-                trial = self._record(cell, "skipped", reason)
+                trial = self.record(cell, "skipped", reason)
             else:
-                outcome = self._runner.run(cell)
+                outcome = self.executor.run(cell)
                 trial, error, trace = outcome.trial, outcome.error, outcome.trace
         item.trial = trial
         item.user_properties.append(("status", trial.status))
         if trial.skill is not None:
             item.user_properties.append(("skill", f"{trial.skill:.6g}"))
-        conclude(trial, error, self._plan.gates.failure(trial), trace=trace)
+        conclude(trial, error, self.plan.gates.failure(trial), trace=trace)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -196,6 +221,7 @@ class BenchSession:
         if isinstance(item, BenchItem) and call.when == "call" and item.trial is not None:
             travelling = {"key": item.cell.key, "reused": item.reused, "trial": item.trial.model_dump_json()}
             report.interp_bench = travelling  # type: ignore[attr-defined]
+            report.duration = report.duration if item.seconds is None else item.seconds
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -206,7 +232,7 @@ class BenchSession:
 
     def _keep(self, report: pytest.TestReport) -> None:
         sent = getattr(report, "interp_bench", None)
-        cell = self._plan.find(report.nodeid)
+        cell = self.plan.find(report.nodeid)
         if cell is None:
             return
         if sent is not None:
@@ -214,7 +240,7 @@ class BenchSession:
         elif report.failed and report.when not in ("setup", "teardown") and cell.key not in self._kept:
             # A worker that dies sends no trial; xdist reports the item that it was running, and once more
             # the one whose trial was its last word.
-            trial = self._record(cell, "crashed", "the process that ran it died")
+            trial = self.record(cell, "crashed", "the process that ran it died")
         else:
             return
         reused = sent is not None and sent["reused"]
@@ -229,7 +255,7 @@ class BenchSession:
         """Write a trial to the store, or end the run: what it computed from here on would be lost too."""
         try:
             if reused:
-                self._store.reuse(trial.key, self._plan.run)
+                self._store.reuse(trial.key, self.plan.run)
             else:
                 self._store.put(trial)
         except StoreError as error:
@@ -238,11 +264,12 @@ class BenchSession:
                 lost += ", and what the other workers were running" if lost else ""
             pytest.exit(f"{error}{lost}", returncode=STORE_FAILED)
 
-    def _record(self, cell: Cell, status: Any, reason: str) -> Trial:
-        return record(cell, run=self._plan.run, provenance=self._provenance(), status=status, reason=reason)
+    def record(self, cell: Cell, status: Status, reason: str) -> Trial:
+        """Return the trial of a cell that did not get as far as the runner, or died in it."""
+        return record(cell, run=self.plan.run, provenance=self._provenance(), status=status, reason=reason)
 
     def _provenance(self) -> Provenance:
-        options = self._plan.options
+        options = self.plan.options
         return provenance(
             device=options.device, threads=self._threads, project=options.root, isolation=self._isolation
         )
@@ -250,19 +277,19 @@ class BenchSession:
     @cached_property
     def _isolation(self) -> str:
         """How techniques are kept apart; empty where they are not."""
-        return described(self._plan.options)
+        return described(self.plan.options)
 
     # ------------------------------------------------------------- reporting
     def pytest_report_header(self) -> str:
         """Say which run this is, and where it is stored."""
-        options = self._plan.options
-        seeds = ",".join(str(seed) for seed in self._plan.grid.seeds)
-        if self._plan.grid.secret is not None:
-            seeds += f" of secret {self._plan.grid.secret.commitment}"
+        options = self.plan.options
+        seeds = ",".join(str(seed) for seed in self.plan.grid.seeds)
+        if self.plan.grid.secret is not None:
+            seeds += f" of secret {self.plan.grid.secret.commitment}"
         return (
-            f"interp_bench: run {self._plan.run}, tier {options.tier}, seeds {seeds}, {options.device}, "
+            f"interp_bench: run {self.plan.run}, tier {options.tier}, seeds {seeds}, {options.device}, "
             f"{self._threads} thread(s) a process, {self._isolation or 'not isolated'}, "
-            f"store {_short(self._plan.store, options.here)}"
+            f"store {_short(self.plan.store, options.here)}"
         )
 
     @pytest.hookimpl(tryfirst=True)
@@ -274,7 +301,7 @@ class BenchSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print counts by status, the table, and what changed since the run that is compared with."""
-        if self._plan.options.explain:
+        if self.plan.options.explain:
             return self._explain(terminalreporter)
         if self._trials and terminalreporter.verbosity >= -1:
             self._tables(terminalreporter)
@@ -296,15 +323,17 @@ class BenchSession:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Let go of the model, compare, and leave the words for outcomes to pytest's own summary."""
         self._progress = None
-        self._runner.close()
+        self.runner.close()
+        self.executor.close()
         if self._writes and self._trials:
-            self._compared = compared(self._plan, self._trials)
+            self._compared = compared(self.plan, self._trials)
         if self._compared is not None and self._compared.failures and not session.exitstatus:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_unconfigure(self) -> None:
         """Close the store."""
-        self._store.close()
+        if "_store" in self.__dict__:
+            self._store.close()
 
     def _counts(self) -> str:
         counts = Counter(trial.status for trial in self._trials)
@@ -319,10 +348,10 @@ class BenchSession:
     def _explain(self, reporter: pytest.TerminalReporter) -> None:
         reporter.section("not run")
         reasons: dict[str, list[str]] = {}
-        for absent in self._plan.grid.explain():
+        for absent in self.plan.grid.explain():
             reasons.setdefault(absent.reason, []).append(absent.what)
-        for cell in {cell.spec.id: cell for cell in self._plan.cells}.values():
-            reason = self._plan.unavailable(cell)
+        for cell in {cell.spec.id: cell for cell in self.plan.cells}.values():
+            reason = self.plan.unavailable(cell)
             if reason is not None:
                 reasons.setdefault(reason, []).append(f"anything on {cell.spec.id}")
         for reason, things in reasons.items():
@@ -350,16 +379,8 @@ def _distribute(config: pytest.Config, options: Options, plan: Plan, session: Be
 
 def _workers(config: pytest.Config) -> int:
     """Return how many processes run trials at a time."""
-    handed = getattr(config, "workerinput", None)
-    if handed is not None:
-        return int(handed["workercount"])
     distributed = getattr(config.option, "dist", "no") != "no"
     return max(1, len(getattr(config.option, "tx", ()) or ())) if distributed else 1
-
-
-def _places(config: pytest.Config) -> list[Path]:
-    here = config.invocation_params.dir
-    return list(dict.fromkeys(here / argument.partition("::")[0] for argument in config.args))
 
 
 def _short(path: Path, here: Path) -> str:

@@ -1,0 +1,186 @@
+"""Ray behind the one interface `Cluster`: started on this machine for the run, or joined where it runs."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import tempfile
+import warnings
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import ray
+import ray.exceptions
+
+from interp_bench.errors import InterpBenchError
+from interp_bench.harness.resources import Resources
+from interp_bench.harness.threads import VARIABLES
+from interp_bench.plugin.arrival import Assignment, Post
+from interp_bench.plugin.dispatch import Ended
+from interp_bench.plugin.group_run import run_group
+
+POLL_SECONDS = 0.1
+"""How long to wait for an end of a task before looking for trials."""
+
+STORE_BYTES = 128 * 2**20
+"""Shared memory for messages; trials are small, and what is left over is for models."""
+
+_LONGEST_FOLDER = 40  # Ray's sockets lie 64 characters below, and their paths end at 104 on some systems
+
+# Ray reads these when it is imported or started. Cards are hidden from trials that ask for none.
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+
+
+class Letterbox:
+    """An actor that keeps what workers post until it is taken.
+
+    Ray's generators would do the same, but not for a client that is not part of the cluster.
+    """
+
+    def __init__(self) -> None:
+        self._posts: list[Post] = []
+
+    def put(self, post: Post) -> None:
+        """Keep a message."""
+        self._posts.append(post)
+
+    def take(self) -> list[Post]:
+        """Return what has come since the last time."""
+        posts, self._posts = self._posts, []
+        return posts
+
+
+def work(assignment: Assignment, letterbox: Any) -> str:
+    """Run a group of cells in a process of Ray's, which is told of each trial before the next begins."""
+    return run_group(assignment, lambda post: ray.get(letterbox.put.remote(post)))
+
+
+class RayCluster:
+    """A cluster that is connected to, until `close`.
+
+    Args:
+        address: of a running cluster; empty to start one here.
+        cpus: processors of the one that is started.
+        threads: intra-op threads of each worker.
+
+    Raises:
+        InterpBenchError: there is no such cluster, or none can be started; one line.
+    """
+
+    def __init__(self, *, address: str, cpus: int, threads: int) -> None:
+        self._own = not address
+        self._address = address
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._environment = {name: os.environ.get(name) for name in _QUIET}
+        os.environ.update(_QUIET)
+        self._handler = signal.getsignal(signal.SIGTERM)
+        self._tickets: list[Any] = []
+        _announce_deaths(False)
+        try:
+            self._connect(cpus)
+            box: Any = ray.remote(num_cpus=0)(Letterbox)
+            self._letterbox = box.remote()
+            ray.get(self._letterbox.take.remote())
+        except Exception as error:
+            self.close()
+            text = " ".join(str(error).split())
+            what = (
+                f"connect to the Ray cluster {address}" if address else "start a Ray cluster on this machine"
+            )
+            raise InterpBenchError(f"cannot {what}: {type(error).__name__}: {text}") from error
+        except BaseException:
+            self.close()
+            raise
+        # A joined cluster has an environment of its own, in which libraries of workers read their threads.
+        variables = {} if self._own else {"env_vars": dict.fromkeys(VARIABLES, str(threads))}
+        self._work: Any = ray.remote(max_retries=0, runtime_env=variables)(work)
+
+    def _connect(self, cpus: int) -> None:
+        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        if self._own:
+            settings |= {
+                "num_cpus": cpus,
+                "include_dashboard": False,
+                "object_store_memory": STORE_BYTES,
+            }
+            # A folder of its own leaves nothing behind, and hides it from others' `ray:auto`.
+            self._folder = tempfile.TemporaryDirectory(prefix="ib-ray-", ignore_cleanup_errors=True)
+            if len(self._folder.name) <= _LONGEST_FOLDER:
+                settings["_temp_dir"] = self._folder.name
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(self._address or "local", **settings)
+
+    def machines(self) -> list[Resources]:
+        """Return what each machine offers in all."""
+        return [
+            Resources(
+                cpus=node["Resources"].get("CPU", 0),
+                gpus=node["Resources"].get("GPU", 0),
+                memory=node["Resources"].get("memory", 0),
+            )
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+
+    def submit(self, assignment: Assignment, needed: Resources) -> Hashable:
+        """Queue an assignment, and return its ticket."""
+        task = self._work.options(num_cpus=needed.cpus, num_gpus=needed.gpus, memory=int(needed.memory))
+        reference = task.remote(assignment, self._letterbox)
+        self._tickets.append(reference)
+        ticket: Hashable = reference
+        return ticket
+
+    def poll(self) -> tuple[Sequence[Post], Sequence[Ended]]:
+        """Wait a moment; return what arrived, and who has ended, all of whose posts have arrived.
+
+        Raises:
+            InterpBenchError: the cluster is gone.
+        """
+        try:
+            done, _ = ray.wait(self._tickets, num_returns=1, timeout=POLL_SECONDS)
+            posts: list[Post] = ray.get(self._letterbox.take.remote())
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            text = " ".join(str(error).split())
+            raise InterpBenchError(
+                f"the Ray cluster is gone ({text}); what came back is stored, so start the run again"
+            ) from error
+        return posts, [self._ended(reference) for reference in done]
+
+    def _ended(self, reference: Any) -> Ended:
+        self._tickets.remove(reference)
+        ticket: Hashable = reference
+        try:
+            return Ended(ticket=ticket, refused=ray.get(reference))
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, BaseException) else error
+            return Ended(ticket=ticket, death=" ".join(f"{type(cause).__name__}: {cause}".split()))
+        except ray.exceptions.RayError as error:
+            first = str(error).strip().partition("\n")[0].partition(". ")[0]
+            return Ended(ticket=ticket, death=f"{type(error).__name__}: {first}")
+
+    def close(self) -> None:
+        """End what still runs, and the cluster too if it was started here."""
+        if not self._own and ray.is_initialized():
+            for reference in self._tickets:
+                ray.cancel(reference, force=True)
+        ray.shutdown()
+        _announce_deaths(True)
+        if self._folder is not None:
+            self._folder.cleanup()
+        signal.signal(signal.SIGTERM, self._handler)
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _announce_deaths(wanted: bool) -> None:
+    """Let Ray print at length into the midst of pytest's output that a worker died, or not.
+
+    The trial says it shortly. Ray has no option for this; without the switch it would only be noisy.
+    """
+    importlib.import_module("ray._private.worker").__dict__["_worker_logs_enabled"] = wanted
