@@ -8,7 +8,7 @@ InterpBenchError
 ├── ContractError        a technique broke its contract while it ran
 ├── Inapplicable         a technique does not apply to this problem; the trial is skipped
 ├── PlantingError        a task cannot plant its mechanism in this model
-└── StoreError           the trial store is damaged, foreign or of another schema
+└── StoreError           a store or an export is damaged, foreign, locked, or cannot be written
 """
 
 from __future__ import annotations

@@ -259,8 +259,7 @@ def _only_readable(error: sqlite3.Error | OSError, path: Path) -> bool:
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_READONLY,
     )
-    # With a log of what is not in the file yet, the file alone would be an older store.
-    return refused and path.is_file() and not path.with_name(f"{path.name}-wal").exists()
+    return refused and path.is_file() and not store_faults.has_log(path)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
