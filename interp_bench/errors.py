@@ -9,7 +9,7 @@ InterpBenchError
 ├── Inapplicable         a technique does not apply to this problem; the trial is skipped
 ├── PlantingError        a task cannot plant its mechanism in this model
 ├── IsolationError       a technique cannot be run in a process of its own
-└── StoreError           the trial store is damaged, foreign or of another schema
+└── StoreError           a store or an export is damaged, foreign, locked, or cannot be written
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -259,8 +258,7 @@ def _only_readable(error: sqlite3.Error | OSError | UnicodeError, path: Path) ->
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_READONLY,
     )
-    # With a log of what is not in the file yet, the file alone would be an older store.
-    return refused and is_file(path) and not os.path.exists(f"{path}-wal")
+    return refused and is_file(path) and not store_faults.has_log(path)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -50,6 +50,11 @@ def explain(error: sqlite3.Error | OSError | UnicodeError, path: Path) -> str:
             f"the store {path} has been locked by another process for {PATIENCE:.0f} s; wait until that "
             "ends, or give another file with --bench-store"
         )
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return (
+            f"cannot use the store {path}: {error}; see whether you may read and write it and its folder, or "
+            "give another file with --bench-store"
+        )
     if code == sqlite3.SQLITE_CORRUPT:
         return damaged(path, str(error))
     return f"cannot use the store {path}: {text}; {WAY_OUT}"
@@ -86,10 +91,15 @@ def torn(connection: sqlite3.Connection, path: Path) -> str:
     page may lie whole in there.
     """
     page = int(connection.execute("PRAGMA page_size").fetchone()[0])
-    log = path.with_name(f"{path.name}-wal")
-    if path.stat().st_size % page == 0 or (log.is_file() and log.stat().st_size):
+    if path.stat().st_size % page == 0 or has_log(path):
         return ""
     return damaged(path, "it ends within a page: a part was cut off")
+
+
+def has_log(path: Path) -> bool:
+    """Whether the write-ahead log beside a store holds anything, so that the file alone may be older."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.is_file() and log.stat().st_size > 0
 
 
 def _full(path: Path) -> str:

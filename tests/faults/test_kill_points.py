@@ -7,6 +7,7 @@ import random
 import sqlite3
 import sys
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -86,12 +87,17 @@ def test_a_damaged_store_is_found(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_four_kills_lose_nothing(kill_points: ModuleType, tmp_path: Path) -> None:
+def test_four_kills_lose_nothing(
+    kill_points: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = kill_points.results(kill_points.undisturbed(tmp_path / "undisturbed", SELECTION))
     assert len(expected) == 14
     campaign = kill_points.Campaign(
         folder=tmp_path, expected=expected, rng=random.Random(8), selection=SELECTION
     )
+    kinds = ("while it starts", "main process", "whole process group", "one worker of `-n 2`")
+    assert set(kinds) <= set(kill_points.KINDS)
+    monkeypatch.setattr(campaign, "_choose", cycle(kinds).__next__)
     campaign.run(4)
     total = campaign.total()
     assert total["kills"] == 4
