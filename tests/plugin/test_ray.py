@@ -116,7 +116,15 @@ def test_a_worker_that_dies_and_a_model_too_large_cost_only_their_own_trials(pro
 def test_an_interrupt_keeps_what_came_back_and_ends_the_cluster(project: Project) -> None:
     project.technique(body="import os, time\n    open('begun', 'w').close()\n    time.sleep(600)")
     project.monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    arguments = ("--bench-technique", "mine.py", "--bench-model", "small", "--bench-seeds", "1")
+    arguments = (
+        "--bench-technique",
+        "mine.py",
+        "--bench-model",
+        "small",
+        "--bench-seeds",
+        "1",
+        "--bench-isolate=none",
+    )
     command = [sys.executable, "-m", "pytest", "--bench", *arguments, "--bench-executor", "ray:1"]
     with (project.path / "said.txt").open("w") as said:
         process = subprocess.Popen(command, cwd=project.path, stdout=said, stderr=said)

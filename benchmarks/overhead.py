@@ -1,0 +1,214 @@
+"""What the harness costs: beside a trial on a tiny model, and over a slice of the standard tier.
+
+Run ``python benchmarks/overhead.py [--write benchmarks/overhead.md]`` on an otherwise idle machine; it
+computes with one thread. The bare work is what a script without a harness would do: open, plant, certify,
+call. It is timed right beside the same cells under the harness, which besides draws sixteen guesses,
+grades, checks the contract, isolates, and stores each trial. The command fails beyond its bounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from tabulate import tabulate
+
+from interp_bench.errors import Inapplicable
+from interp_bench.harness.calling import Caller, Here
+from interp_bench.harness.discovery import PACKAGES, load_installed, load_tasks
+from interp_bench.harness.folders import task_files
+from interp_bench.harness.grid import Cell, Grid
+from interp_bench.harness.isolation.caller import Isolated
+from interp_bench.harness.isolation.staff import the_nursery
+from interp_bench.harness.limits import Limits
+from interp_bench.harness.models import MODELS
+from interp_bench.harness.problems import row_problem
+from interp_bench.harness.provenance import provenance
+from interp_bench.harness.runner import Runner
+from interp_bench.harness.store import Store
+from interp_bench.harness.threads import ThreadSetting
+from interp_bench.harness.trial import Provenance
+from interp_bench.tracks.catalogue import CATALOGUE
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = (("dictionary",), ("native-30k",))
+SLICE = (
+    ("induction", "dictionary", "token_evidence"),
+    ("llama-random-6m", "native-rope-5m", "gpt2-random-6m"),
+)
+MOST_MS = 40.0
+MOST_RATIO = 1.05
+LIMITS = Limits(seconds=3600.0)
+WAYS: MappingProxyType[str, Callable[[], Caller]] = MappingProxyType(
+    {
+        "none": Here,
+        "fresh": lambda: Isolated(the_nursery(PACKAGES), LIMITS),
+        "warm": lambda: Isolated(the_nursery(PACKAGES), LIMITS, warm=True),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """Some cells under the harness.
+
+    Attributes:
+        seconds: wall clock, opening and planting included.
+        beside: milliseconds of each trial beside the call of its technique, where nothing was planted.
+    """
+
+    seconds: float
+    beside: tuple[float, ...]
+
+
+def here() -> Provenance:
+    return provenance(device="cpu", threads=1, project=ROOT)
+
+
+def cells_of(tasks: Sequence[str], models: Sequence[str], seeds: Sequence[int]) -> tuple[Cell, ...]:
+    """Return the cells of all techniques on some tasks and models."""
+    known = [task for file in task_files([ROOT / "tasks"]) for task in load_tasks(file)]
+    specs = MODELS.registry().specs
+    grid = Grid(
+        techniques=list(CATALOGUE.techniques.values()),
+        tasks=[task for task in known if task.name in tasks],
+        specs=[spec for spec in specs if spec.id in models],
+        seeds=seeds,
+        floors={t.track.name: t for t in CATALOGUE.techniques.values() if t.floor},
+    )
+    return grid.cells
+
+
+def bare(cells: Sequence[Cell]) -> float:
+    """Return the seconds of opening, planting and calling, and nothing else."""
+    start, problem, at_hand = time.perf_counter(), None, None
+    for cell in cells:
+        if cell.row.technique is None:
+            continue
+        if cell.problem != at_hand:
+            model = MODELS.open(cell.spec, cell.device)
+            problem, at_hand = cell.task.function(model, cell.seed).problem, cell.problem
+        assert problem is not None
+        with suppress(Inapplicable):
+            cell.row.technique.function(row_problem(cell, problem))
+    return time.perf_counter() - start
+
+
+def harnessed(cells: Sequence[Cell], caller: Caller) -> Passed:
+    """Run the cells as `pytest --bench` does, each stored when it is done."""
+    beside = []
+    with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "store.sqlite3") as store:
+        runner = Runner(opener=MODELS.open, run="overhead", provenance=here, caller=caller)
+        start = time.perf_counter()
+        at_hand = None
+        for index, cell in enumerate(cells):
+            began = time.perf_counter()
+            trial = runner.run(cell).trial
+            store.put(trial.model_copy(update={"run_id": f"overhead-{index}"}))
+            if trial.status not in ("ok", "skipped"):
+                raise SystemExit(f"{trial.name}: {trial.status}: {trial.reason}")
+            if cell.problem == at_hand and cell.row.technique is not None:
+                beside.append(1e3 * (time.perf_counter() - began - trial.seconds))
+            at_hand = cell.problem
+        seconds = time.perf_counter() - start
+        runner.close()
+    return Passed(seconds=seconds, beside=tuple(beside))
+
+
+def tiny(repeats: int) -> list[list[object]]:
+    """Return a row for each way: median milliseconds beside the call."""
+    cells = cells_of(*TINY, seeds=(0,))
+    guess = next(cell for cell in cells if cell.row.role == "floor")
+    rows: list[list[object]] = []
+    for way, make in WAYS.items():
+        quick = harnessed([cells[0], *[guess] * repeats], make()).beside
+        real = harnessed(cells, make()).beside
+        rows.append(
+            [way, statistics.median(quick), statistics.quantiles(quick, n=10)[-1], statistics.median(real)]
+        )
+    return rows
+
+
+def slices(rounds: int) -> list[list[object]]:
+    """Return a row for each way: seconds, and the ratio to the bare work of the same round."""
+    cells = cells_of(*SLICE, seeds=(0,))
+    seconds: dict[str, list[float]] = {"bare": []} | {way: [] for way in WAYS}
+    for _ in range(rounds):
+        seconds["bare"].append(bare(cells))
+        for way, make in WAYS.items():
+            seconds[way].append(harnessed(cells, make()).seconds)
+    return [
+        [
+            way,
+            len(cells),
+            statistics.median(taken),
+            statistics.median(t / b for t, b in zip(taken, seconds["bare"], strict=True)),
+        ]
+        for way, taken in seconds.items()
+    ]
+
+
+def page(tiny_rows: list[list[object]], slice_rows: list[list[object]]) -> str:
+    """Return the page."""
+    first = tabulate(
+        tiny_rows,
+        headers=("isolation", "median ms", "90% ms", "median ms, all techniques"),
+        floatfmt=".1f",
+        tablefmt="github",
+    )
+    second = tabulate(
+        slice_rows,
+        headers=("way", "trials", "seconds", "times the bare work"),
+        floatfmt=("", "", ".1f", ".3f"),
+        tablefmt="github",
+    )
+    made = here()
+    return (
+        "# What the harness costs\n\n"
+        f"Made by `python benchmarks/overhead.py` with one thread: Python {made.python}, torch {made.torch}, "
+        f"{made.platform}, {os.cpu_count()} cores.\n\n"
+        "## Beside one trial on a tiny model\n\n"
+        f"Wall clock of a trial less that of its call: guessing on {TINY[1][0]} again and again, and all "
+        f"techniques on {TINY[0][0]} once. Grading, the checks of the contract and the store are part of it. "
+        f"Bound: {MOST_MS:g} ms.\n\n{first}\n\n"
+        "## Over a slice of the standard tier\n\n"
+        f"Tasks {', '.join(SLICE[0])} on {', '.join(SLICE[1])}, all techniques, one seed. The bare work "
+        "opens, plants, certifies and calls. The harness besides draws guesses, grades, checks, isolates and "
+        "stores, and opens a model once where the bare work opens it for each problem. "
+        f"Bound: {MOST_RATIO:g} times the bare work.\n\n{second}\n"
+    )
+
+
+def main() -> int:
+    """Measure, print, and fail beyond the bounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    ThreadSetting(1).apply()
+    load_installed()
+    the_nursery(PACKAGES).start()
+    tiny_rows, slice_rows = tiny(options.repeats), slices(options.rounds)
+    text = page(tiny_rows, slice_rows)
+    print(text)
+    if options.write:
+        options.write.write_text(text, encoding="utf-8")
+    slow = [row[0] for row in tiny_rows if float(str(row[1])) > MOST_MS]
+    slow += [row[0] for row in slice_rows[1:] if float(str(row[3])) > MOST_RATIO]
+    if slow:
+        print(f"beyond the bounds: {', '.join(map(str, slow))}", file=sys.stderr)
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
