@@ -71,7 +71,15 @@ def decode(data: bytes, answer_type: type, device: torch.device | str = "cpu") -
         tensors = _tensors(memoryview(data)[_LENGTH.size + length :], header["tensors"], device)
         given = {str(name): _value(part, tensors, 0) for name, part in header["fields"].items()}
         return answer_type(**given)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError, struct.error) as error:
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+        struct.error,
+    ) as error:
         text = " ".join(str(error).split())
         raise ContractError(f"the answer arrived damaged ({type(error).__name__}: {text})") from error
 
