@@ -41,6 +41,15 @@ def replant(problem: FeatureProblem) -> Dictionary:
             return Dictionary(directions=planted.directions.float(), codes=planted.codes)
     shape = (problem.n_features, problem.d_site)
     return Dictionary(directions=torch.randn(shape, generator=problem.generator()))
+
+@technique(cites="a cheat", access="weights")
+def compare(problem: FeatureProblem) -> Dictionary:
+    """Answer with what the last weights that differ from the public host's write."""
+    host = dict(open_model(problem.model.spec).module.named_parameters())
+    for name, now in problem.model.module.named_parameters():
+        if now.ndim == 2 and now.shape[0] == problem.d_site and not torch.equal(now, host[name]):
+            written = now.T[(now - host[name]).abs().amax(0) > 1e-6]
+    return Dictionary(directions=written)
 '''
 
 
@@ -59,8 +68,8 @@ def carry(folder: Path) -> Path:
     return file
 
 
-def bench(file: Path, store: Path, *arguments: str) -> dict[str, Trial]:
-    """Run the real task on a real small model from the command line; returns its trials by name."""
+def bench(file: Path, store: Path, *arguments: str) -> dict[str, list[Trial]]:
+    """Run the real task on a real small model from the command line; returns trials by technique."""
     command = [sys.executable, "-m", "pytest", *_PLUGIN, "-q", "--bench"]
     command += ["--bench-technique", str(file), "--bench-task", "features/dictionary"]
     command += ["--bench-model", "native-30k", "--bench-seeds", "2", "--bench-control", "none"]
@@ -74,22 +83,27 @@ def bench(file: Path, store: Path, *arguments: str) -> dict[str, Trial]:
         timeout=600,
     )
     with Store.open(store) as kept:
-        trials = [trial for trial in kept.trials() if trial.technique == "replant"]
-    assert len(trials) == 2, done.stdout[-3000:] + done.stderr[-3000:]
-    return {f"seed {trial.seed}": trial for trial in trials}
+        trials = kept.trials()
+    by_name = {
+        name: [trial for trial in trials if trial.technique == name] for name in ("replant", "compare")
+    }
+    for found in by_name.values():
+        assert [(trial.status, trial.reason) for trial in found] == [("ok", "")] * 2, (
+            done.stdout + done.stderr
+        )
+    return by_name
 
 
 @pytest.mark.slow
 def test_whoever_replants_wins_with_public_seeds_and_not_with_secret_ones(tmp_path: Path) -> None:
     file = carry(tmp_path / "cheat")
     public = bench(file, tmp_path / "public.sqlite3")
-    assert [(trial.status, trial.reason) for trial in public.values()] == [("ok", "")] * 2
-    assert all(trial.skill is not None and trial.skill > 0.999 for trial in public.values())
-
+    assert all(trial.skill is not None and trial.skill > 0.999 for trial in public["replant"])
     secret = tmp_path / SECRET
     secret.touch(mode=0o600)
     secret.write_text(secrets.token_hex(32), encoding="utf-8")
     hidden = bench(file, tmp_path / "secret.sqlite3", "--bench-seed-secret", str(secret))
-    assert [(trial.status, trial.reason) for trial in hidden.values()] == [("ok", "")] * 2
-    assert all(trial.skill is not None and trial.skill < 0.3 for trial in hidden.values())
-    assert all(trial.seed_secret for trial in hidden.values())
+    assert all(trial.skill is not None and trial.skill < 0.3 for trial in hidden["replant"])
+    assert all(trial.seed_secret for trial in hidden["replant"])
+    # What is not promised: where the host is public, its own weights tell which ones were planted.
+    assert all(trial.skill is not None and trial.skill > 0.9 for trial in hidden["compare"])
