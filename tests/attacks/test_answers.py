@@ -91,6 +91,11 @@ def test_the_tensor_of_a_cheat_would_have_been_graded_well(lab: Lab) -> None:
     assert lab.fakes.TRACK.score(problem, truth, answer)["closeness"] == 1.0
 
 
+def test_an_error_that_is_no_text_is_told(lab: Lab) -> None:
+    trial = lab.run(r"raise ValueError('\ud800')").trial
+    assert (trial.status, trial.reason) == ("failed", r"ValueError: \ud800")
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -99,6 +104,7 @@ def test_the_tensor_of_a_cheat_would_have_been_graded_well(lab: Lab) -> None:
         ("Guess(numbers=lambda: 1)", "holds a function"),
         ("Guess(numbers=problem)", "holds a dataclass GuessProblem"),
         ("problem", "GuessProblem"),
+        ("Guess(numbers='\\ud800')", "arrived damaged"),
         ("Guess(numbers=torch.full((4,), float('nan')))", ""),
         ("Guess(numbers=[[[[[[[[[[[[1]]]]]]]]]]]])", "nested deeper than 8"),
     ],

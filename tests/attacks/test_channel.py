@@ -89,6 +89,7 @@ HEADERS: list[object] = [
     {"tensors": [{"dtype": "os.system", "shape": [1]}], "fields": {}},
     {"wrong": "a\0b"},
     {"wrong": "\ud800"},
+    {"fields": {"numbers": {"value": "\ud800"}}, "tensors": []},
     [], 1, None, "wrong",
 ]  # fmt: skip
 

@@ -14,6 +14,7 @@ import pytest
 
 import interp_bench
 from interp_bench.harness import discovery
+from interp_bench.harness.isolation import staff
 from interp_bench.harness.isolation.packing import file_of
 from tests.attacks.conftest import SEARCH, Project, needs_wall
 from tests.plugin.conftest import CONFTEST, FAKES, IN_PROCESS
@@ -94,6 +95,7 @@ def test_a_strangers_file_is_never_imported_by_the_harness(isolated: Project, no
 
 
 def test_an_installed_package_is_never_imported_by_the_harness(isolated: Project, note: Path) -> None:
+    isolated.monkeypatch.setattr(staff, "_NURSERIES", {})  # one that is started with this path
     text = TECHNIQUE.format(name="packaged", head=MARKS.format(note=str(note)), body="pass", marks="")
     isolated.write("site/a_cheat.py", text)
     isolated.write(
@@ -127,6 +129,12 @@ def test_a_built_in_technique_cannot_be_replaced(isolated: Project, forged: bool
     result.stderr.fnmatch_lines(["*guessing/reader is registered twice*rename one of them*"])
     bench(isolated, "--bench-technique", "reader").assert_outcomes(passed=3)
     assert {t.technique: t.skill for t in isolated.stored()}["reader"] == 1.0
+
+
+def test_a_file_may_lie_in_a_folder_that_tasks_are_looked_for_in(isolated: Project) -> None:
+    """Of such a folder only the tasks are hidden."""
+    file = written(isolated)
+    bench(isolated, "--bench-technique", file, ".").assert_outcomes(passed=3)
 
 
 def test_a_stranger_does_not_lower_the_floor(isolated: Project) -> None:
@@ -263,8 +271,6 @@ def test_workers_get_no_secrets_of_the_environment(isolated: Project) -> None:
     names = ("GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "BOARD_SECRET", "PYTEST_CURRENT_TEST")
     for name in names[:-1]:
         isolated.monkeypatch.setenv(name, "told to nobody")
-    from interp_bench.harness.isolation import staff
-
     isolated.monkeypatch.setattr(staff, "_NURSERIES", {})  # one that is started with these
     body = f"""
 texts = [repr(dict(os.environ)), open("/proc/self/environ").read()]

@@ -169,6 +169,8 @@ def _value(part: dict[str, Any], tensors: list[Tensor], depth: int) -> Any:
         case "tensor":
             return tensors[int(inner)]
         case "value" if inner is None or isinstance(inner, bool | int | float | str):
+            if isinstance(inner, str):
+                inner.encode()  # half of a pair of surrogates can be neither stored nor printed
             return inner
         case "list":
             return [_value(one, tensors, depth + 1) for one in inner]
