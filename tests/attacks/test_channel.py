@@ -49,7 +49,6 @@ def test_a_forged_answer_is_worth_what_it_says(lab: Lab, isolate: str) -> None:
     assert (trial.status, trial.skill) == ("ok", skill_without(lab))
 
 
-@pytest.mark.parametrize("isolate", WORKERS)
 @pytest.mark.parametrize(
     "lines",
     [
@@ -68,8 +67,8 @@ def test_a_forged_answer_is_worth_what_it_says(lab: Lab, isolate: str) -> None:
         "for number in range(3, 64): os.closerange(number, number + 1)\nos.kill(os.getpid(), 11)",
     ],
 )
-def test_no_message_stops_the_run_or_blames_another(lab: Lab, lines: str, isolate: str) -> None:
-    runner = lab.runner(isolate, seconds=3.0)
+def test_no_message_stops_the_run_or_blames_another(lab: Lab, lines: str) -> None:
+    runner = lab.runner(seconds=3.0)
     trial = lab.run(lines + "\nos._exit(0)", runner=runner, head=CHANNEL).trial
     assert trial.status in ("ok", "failed", "crashed")
     assert trial.status != "ok" or trial.skill == skill_without(lab)

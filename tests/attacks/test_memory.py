@@ -64,7 +64,7 @@ KINDS = """
 kinds = {"Trial", "Store", "Certificate", "Planted", "Stage", "Runner", "Cell", "Grid", "GuessTruth"}
 gc.unfreeze()
 found = {type(thing) for thing in gc.get_objects()}
-tell(sorted({kind.__name__ for kind in found if kind.__module__.startswith("interp_bench")} & kinds))
+tell(sorted({kind.__name__ for kind in found if str(kind.__module__).startswith("interp_bench")} & kinds))
 """
 
 
