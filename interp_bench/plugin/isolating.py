@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from interp_bench.harness import discovery
 from interp_bench.harness.calling import Caller, Here
+from interp_bench.harness.folders import task_files
 from interp_bench.harness.isolation.caller import Isolated
 from interp_bench.harness.isolation.registering import Registrar
 from interp_bench.harness.isolation.sandbox import offered
@@ -63,7 +64,14 @@ def hidden_paths(options: Options, places: Sequence[Path]) -> tuple[Path, ...]:
     stores = [options.root / DEFAULT_PATH.parent, *(store.with_name(store.name + end) for end in _JOURNALS)]
     planting = [_PACKAGE / "planting", _PACKAGE / "data" / "tasks"]
     secrets = secret_paths(options.seed_secret, options.here)
-    return (*secrets, *stores, options.root / "leaderboard", options.root / "tasks", *places, *planting)
+    return (
+        *secrets,
+        *stores,
+        options.root / "leaderboard",
+        options.root / "tasks",
+        *task_files(places),
+        *planting,
+    )
 
 
 def described(options: Options) -> str:

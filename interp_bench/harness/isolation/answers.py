@@ -71,7 +71,15 @@ def decode(data: bytes, answer_type: type, device: torch.device | str = "cpu") -
         tensors = _tensors(memoryview(data)[_LENGTH.size + length :], header["tensors"], device)
         given = {str(name): _value(part, tensors, 0) for name, part in header["fields"].items()}
         return answer_type(**given)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError, struct.error) as error:
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+        struct.error,
+    ) as error:
         text = " ".join(str(error).split())
         raise ContractError(f"the answer arrived damaged ({type(error).__name__}: {text})") from error
 
@@ -161,6 +169,8 @@ def _value(part: dict[str, Any], tensors: list[Tensor], depth: int) -> Any:
         case "tensor":
             return tensors[int(inner)]
         case "value" if inner is None or isinstance(inner, bool | int | float | str):
+            if isinstance(inner, str):
+                inner.encode()  # half of a pair of surrogates can be neither stored nor printed
             return inner
         case "list":
             return [_value(one, tensors, depth + 1) for one in inner]

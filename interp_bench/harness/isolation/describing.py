@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -120,10 +121,15 @@ def registered(found: Description, file: str) -> Technique:
         needs=Needs(**found.needs.model_dump()),
         arguments=MappingProxyType(dict(found.arguments)),
         summary=found.summary,
-        origin=Path(found.origin),
+        origin=Path(file or found.origin),
         cites=found.cites,
         access=found.access,
         cost=found.cost,
         floor=found.floor,
-        fingerprint=found.fingerprint,
+        fingerprint=_fingerprint(file) if file else found.fingerprint,
     )
+
+
+def _fingerprint(file: str) -> str:
+    """Return the hash of a file as the catalogue makes it; what its own code says of it may be a lie."""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from interp_bench.harness.limits import Limits
-from interp_bench.harness.trial import Status
 
 Text = Annotated[str, Field(max_length=20_000)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Told = Literal["ok", "failed", "skipped", "out_of_memory"]
+"""What a worker may say of its own trial; the rest is found out from outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ class Report(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    status: Status = "ok"
+    status: Told = "ok"
     reason: Text = ""
     trace: Text = ""
     warnings: dict[Annotated[str, Field(max_length=200)], Count] = Field(default={}, max_length=100)
@@ -86,6 +87,7 @@ class Ending(BaseModel):
     """What a keeper says of a worker that has ended its job.
 
     Attributes:
+        answered: whether an answer follows.
         how: it ``answered``, or ``died`` before, or was ended for its ``time``, ``memory`` or ``output``.
         code: exit status of one that died; minus the number of a signal.
         seconds, cpu_seconds: of the call, measured from outside.
@@ -98,6 +100,7 @@ class Ending(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     how: Literal["answered", "died", "time", "memory", "output"]
+    answered: bool = False
     code: int = 0
     seconds: FiniteFloat = 0.0
     cpu_seconds: FiniteFloat = 0.0

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from interp_bench.harness.isolation import answers
 from interp_bench.harness.isolation.gauge import Gauge
-from interp_bench.harness.isolation.inbox import Inbox
+from interp_bench.harness.isolation.inbox import Inbox, wipe
 from interp_bench.harness.isolation.job import Ending, Job
 from interp_bench.harness.isolation.lineage import (
     adopt_orphans,
@@ -108,6 +108,8 @@ class Keeper:
             send(self._channel, READY)
             while True:
                 self._do(Job.of(receive(self._channel).json()))
+                # Here, where no frame above holds a past job: a worker sees all that is in them.
+                self._worker = self._worker or self._fork()
         except Hangup:
             return
         finally:
@@ -123,20 +125,29 @@ class Keeper:
         worker = worker or self._fork()
         worker.jobs.append(job)
         watch = _Watch(worker, job, self._channel)
+        try:
+            kept = self._followed(watch, worker)
+        finally:
+            # Whoever is forked next would find it.
+            watch.wipe()
+        if kept:
+            end_descendants(keep=(worker.pid,))
+        else:
+            self._end(worker)
+        self._worker = worker if kept else None
+
+    def _followed(self, watch: _Watch, worker: _Child) -> bool:
+        """Tell the harness what comes of a job; return whether its worker stays."""
         ending = watch.run()
         kept = self._settings.warm and ending.how == "answered" and watch.clean and not ending.left
         if not kept:
             # Nothing of it may touch the machine while the answer is graded.
             _kill(worker.pid)
         send(self._channel, ENDED, ending.model_dump_json().encode())
-        if ending.how == "answered" and watch.answer is not None:
+        if ending.answered:
+            assert watch.answer is not None
             send(self._channel, ANSWER, watch.answer)
-        if kept:
-            end_descendants(keep=(worker.pid,))
-            self._worker = worker
-        else:
-            self._end(worker)
-            self._worker = self._fork()
+        return kept
 
     def _end(self, worker: _Child) -> None:
         _kill(worker.pid)
@@ -181,14 +192,21 @@ class _Watch:
         self._gauge: Gauge | None = None
         self._written = 0
         self._tail = b""
-        self._report: bytes | None = None
+        self._report: bytearray | None = None
         self._open = True
-        self.answer: bytes | None = None
+        self._buffer = bytearray(_CHUNK)
+        self.answer: bytearray | None = None
 
     @property
     def clean(self) -> bool:
         """Whether the worker found nothing wrong."""
         return self._report is not None and b'"status":"ok"' in self._report
+
+    def wipe(self) -> None:
+        """Forget the answer."""
+        self._inbox.wipe()
+        for held in (self._buffer, self.answer, self._report):
+            wipe(held or bytearray())
 
     def run(self) -> Ending:
         """Send the job, and return how it ended.
@@ -246,13 +264,13 @@ class _Watch:
 
     def _read_messages(self) -> None:
         try:
-            data = self._worker.channel.recv(_CHUNK)
+            size = self._worker.channel.recv_into(self._buffer)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        self._open = bool(data)
-        for kind, body in self._inbox.take(data):
+            size = 0
+        self._open = size > 0
+        for kind, body in self._inbox.take(memoryview(self._buffer)[:size]):
             if kind == STARTED and self._gauge is None:
                 self._gauge = Gauge(self._worker.pid)
             elif kind == STOPPED and self._gauge is not None:
@@ -260,6 +278,7 @@ class _Watch:
             elif kind == REPORT:
                 self._report = body
             elif kind == ANSWER:
+                wipe(self.answer or bytearray())
                 self.answer = body
         self._open = self._open and not self._inbox.broken
 
@@ -286,6 +305,7 @@ class _Watch:
         return Ending.model_validate(
             {
                 "how": how,
+                "answered": how == "answered" and self.answer is not None,
                 "code": code,
                 "seconds": gauge.seconds if gauge else 0.0,
                 "cpu_seconds": gauge.cpu_seconds if gauge else 0.0,

@@ -10,6 +10,7 @@ from typing import Any
 from interp_bench.errors import ContractError
 from interp_bench.harness.isolation.job import Job, Source
 from interp_bench.harness.isolation.packing import file_of
+from interp_bench.harness.isolation.signpost import put_up
 from interp_bench.tracks.catalogue import CATALOGUE, Technique
 
 
@@ -52,6 +53,8 @@ def load(source: Source) -> None:
     from interp_bench.harness.discovery import explained, load_file
 
     if source.file:
+        # An installed package may hold tasks too, and these do import planting.
+        put_up()
         load_file(Path(source.file))
     else:
         with explained(f"module {source.module}"):

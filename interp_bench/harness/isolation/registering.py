@@ -13,6 +13,7 @@ from interp_bench.harness.isolation.caller import stopped
 from interp_bench.harness.isolation.describing import TRUSTED, Description, registered
 from interp_bench.harness.isolation.job import Job, Report, Source
 from interp_bench.harness.isolation.keeper import Settings
+from interp_bench.harness.isolation.loading import Elsewhere, source_of
 from interp_bench.harness.isolation.staff import Nursery
 from interp_bench.harness.limits import Limits
 from interp_bench.tracks.catalogue import CATALOGUE, Technique
@@ -92,8 +93,26 @@ class Registrar:
         techniques = tuple(registered(part, source.file) for part in found)
         _forget(source)
         for technique in techniques:
+            _refuse_twins(technique)
             CATALOGUE.add(technique)
         return techniques
+
+
+def _refuse_twins(technique: Technique) -> None:
+    """Refuse a name that another source has; where a technique says that it comes from counts for nothing.
+
+    Raises:
+        RegistrationError: another source registered this name.
+    """
+    other = CATALOGUE.techniques.get(technique.id)
+    if other is not None and not (
+        isinstance(other.function, Elsewhere) and source_of(other) == source_of(technique)
+    ):
+        mine = source_of(technique)
+        raise RegistrationError(
+            f"{technique.id} is registered twice: in {other.origin} and in {mine.file or mine.module}; "
+            "rename one of them"
+        )
 
 
 def _forget(source: Source) -> None:

@@ -60,14 +60,27 @@ FORBIDDEN = {
     "delete_module": (176, 106),
     "userfaultfd": (323, 282),
     "open_by_handle_at": (304, 265),
+    "ioprio_set": (251, 30),
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
 }
 """Calls that are refused whatever their arguments, by their numbers."""
 
 _SOCKET = (41, 198)
 _CLONE = (56, 220)
 _CLONE3 = (435, 435)
-_PRLIMIT = (302, 261)
 _IOCTL = (16, 29)
+
+_OF_ITSELF_ONLY = {
+    # name: (x86_64, aarch64), arguments that have to be 0: which kind of processes, and which of them
+    "setpriority": ((141, 140), (0, 1)),
+    "sched_setaffinity": ((203, 122), (0,)),
+    "sched_setscheduler": ((144, 119), (0,)),
+    "sched_setparam": ((142, 118), (0,)),
+    "sched_setattr": ((314, 274), (0,)),
+    "prlimit": ((302, 261), (0,)),
+}
+"""Calls that may change the process that makes them, and no other of the same user."""
 
 _NEW_NAMESPACES = 0x7E02_0000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET."""
@@ -108,10 +121,11 @@ def make_program(architecture: str) -> bytes:
     for numbers, argument, tests, found in (
         (_SOCKET, 0, [(_EQUAL, int(socket.AF_UNIX))], _ALLOW),
         (_CLONE, 0, [(_ANY_BIT, _NEW_NAMESPACES)], _REFUSE | errno.EPERM),
-        (_PRLIMIT, 0, [(_EQUAL, 0)], _ALLOW),
         (_IOCTL, 1, [(_EQUAL, request) for request in _TYPE_INTO_TERMINAL], _REFUSE | errno.EPERM),
     ):
         code += _on_argument(numbers[column], argument, tests, found)
+    for numbers, arguments in _OF_ITSELF_ONLY.values():
+        code += _only_zero(numbers[column], arguments)
     code.append(_op(_RETURN, _ALLOW))
     return b"".join(code)
 
@@ -146,6 +160,19 @@ def _on_argument(number: int, argument: int, tests: list[tuple[int, int]], found
     for kind, value in tests:
         block += [_op(kind, value, 0, 1), _op(_RETURN, found)]
     block += [_op(_RETURN, other)]
+    return [_op(_EQUAL, number, 0, len(block)), *block]
+
+
+def _only_zero(number: int, arguments: tuple[int, ...]) -> list[bytes]:
+    """Return code that refuses a call unless these arguments are 0."""
+    block = []
+    for argument in arguments:
+        block += [
+            _op(_LOAD, _ARGUMENTS + 8 * argument),
+            _op(_EQUAL, 0, 1, 0),
+            _op(_RETURN, _REFUSE | errno.EPERM),
+        ]
+    block.append(_op(_RETURN, _ALLOW))
     return [_op(_EQUAL, number, 0, len(block)), *block]
 
 

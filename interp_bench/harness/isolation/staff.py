@@ -193,11 +193,7 @@ class KeeperHandle:
             message = receive(self._channel)
             assert message.kind == ENDED
             ending = Ending.model_validate_json(message.body)
-            answer = (
-                self._answer()
-                if ending.how == "answered" and b'"answered":true' in ending.report.encode()
-                else b""
-            )
+            answer = self._answer() if ending.answered else b""
         except (Hangup, ValueError):
             self.close()
             return None

@@ -42,7 +42,10 @@ class Hangup(Exception):
 
 
 def send(
-    channel: socket.socket, kind: bytes, body: bytes | dict[str, Any] = b"", descriptors: Sequence[int] = ()
+    channel: socket.socket,
+    kind: bytes,
+    body: bytes | bytearray | dict[str, Any] = b"",
+    descriptors: Sequence[int] = (),
 ) -> None:
     """Send a message; a dict goes as JSON.
 

@@ -91,15 +91,18 @@ def _called(channel: socket.socket, job: Job, sight: Sight) -> tuple[Report, byt
 
 def _reported(attended: Attended, passes: _Passes | None = None, *, answered: bool = False) -> Report:
     fault = attended.fault
-    return Report(
-        status=fault.status if fault else "ok",
-        reason=fault.reason if fault else "",
-        trace=fault.trace[-20_000:] if fault else "",
-        warnings={name[:200]: count for name, count in attended.warnings.most_common(100)},
-        forwards=passes.forwards if passes else 0,
-        backwards=passes.backwards if passes else 0,
-        spoilt=attended.spoilt,
-        answered=answered,
+    return Report.model_validate(
+        {
+            "status": fault.status if fault else "ok",
+            "reason": fault.reason if fault else "",
+            # Lone surrogates in it, as of a file's odd name, are no text that goes over the wire.
+            "trace": fault.trace.encode("utf-8", "backslashreplace").decode()[-20_000:] if fault else "",
+            "warnings": {name[:200]: count for name, count in attended.warnings.most_common(100)},
+            "forwards": passes.forwards if passes else 0,
+            "backwards": passes.backwards if passes else 0,
+            "spoilt": attended.spoilt,
+            "answered": answered,
+        }
     )
 
 
