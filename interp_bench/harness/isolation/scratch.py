@@ -50,47 +50,58 @@ def disk_bytes(folder: str) -> int:
 def remove(folder: str) -> None:
     """Remove a folder with all that is in it, however deep; what cannot be removed stays.
 
-    Folders are moved up to where they can be reached, since paths have a greatest length, and a
-    recursion a greatest depth.
+    It walks from folder to folder, for paths have a greatest length and recursions a greatest depth.
+    Nobody else may be at work in the folder.
     """
-    moved, stuck = 0, 0
-    while True:
-        try:
-            names = [name for name in os.listdir(folder) if not name.startswith(_STUCK)]
-        except OSError:
-            return
-        if not names:
-            break
-        for name in names:
-            path = os.path.join(folder, name)
-            try:
-                moved = _take_apart(path, folder, moved)
-            except OSError:
-                stuck += 1
-                with suppress(OSError):
-                    os.rename(path, os.path.join(folder, f"{_STUCK}{stuck}"))
-                    continue
-                return
     with suppress(OSError):
-        os.rmdir(folder)
+        place = os.open(folder, _FOLDER)
+        try:
+            _empty(place)
+        finally:
+            os.rmdir(folder)
 
 
-_STUCK, _MOVED = ".stuck-", ".moved-"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
-def _take_apart(path: str, top: str, moved: int) -> int:
-    """Remove a file; or a folder, whose own folders go to the top under names that count on."""
-    if os.path.islink(path) or not os.path.isdir(path):
-        os.unlink(path)
-        return moved
-    os.chmod(path, 0o700)
-    with os.scandir(path) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                moved += 1
-                os.chmod(entry.path, 0o700)
-                os.rename(entry.path, os.path.join(top, f"{_MOVED}{os.getpid()}-{moved}"))
-            else:
-                os.unlink(entry.path)
-    os.rmdir(path)
-    return moved
+def _empty(place: int) -> None:
+    """Remove what is in a folder, given as a descriptor, which is closed."""
+    names: list[str] = []
+    waiting = [_clear(place)]
+    try:
+        while waiting:
+            if waiting[-1]:
+                name = waiting[-1].pop()
+                with suppress(OSError):
+                    os.chmod(name, 0o700, dir_fd=place)
+                    below = os.open(name, _FOLDER, dir_fd=place)
+                    os.close(place)
+                    place = below
+                    names.append(name)
+                    waiting.append(_clear(place))
+                continue
+            waiting.pop()
+            if names:
+                above = os.open("..", _FOLDER, dir_fd=place)
+                os.close(place)
+                place = above
+                with suppress(OSError):
+                    os.rmdir(names.pop(), dir_fd=place)
+    finally:
+        os.close(place)
+
+
+def _clear(place: int) -> list[str]:
+    """Remove the files of a folder, and return the names of the folders in it."""
+    found = []
+    for name in os.listdir(place):
+        try:
+            os.unlink(name, dir_fd=place)
+        except IsADirectoryError:
+            found.append(name)
+        except PermissionError:
+            # What other systems than Linux say of a folder.
+            found.append(name)
+        except OSError:
+            continue
+    return found
