@@ -75,7 +75,7 @@ def _text_of(error: BaseException) -> str:
     """Return what an exception says, as far as anybody reads it; its class may be a stranger's."""
     try:
         return str(error)[:_LONGEST_TRACE]
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         return f"its text cannot be had ({type(failure).__name__})"
 
 

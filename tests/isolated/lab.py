@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import psutil
 
 from interp_bench.harness.calling import Caller, Here
 from interp_bench.harness.discovery import load_techniques
@@ -79,7 +85,56 @@ class Lab:
         name = self.write(body, head=head)
         return (runner or self.runner(**changes)).run(self.cell(name))
 
+    def check(self, body: str, status: str, reason: str, *, head: str = "", **limits: Any) -> Outcome:
+        """Run a body between two trials of a good technique, and look at what became of all three.
+
+        Args:
+            body: of the technique.
+            status: what its trial has to have.
+            reason: what its reason has to match as a whole.
+            head: goes before everything else in its file.
+            limits: as for `runner`.
+        """
+        runner = self.runner(**limits)
+        before = runner.run(self.cell("reader")).trial
+        running = _settled(count_family, None)
+        outcome = runner.run(self.cell(self.write(body, head=head)))
+        assert outcome.trial.status == status, outcome
+        assert re.fullmatch(reason, outcome.trial.reason, re.DOTALL), outcome.trial.reason
+        assert (outcome.trial.scores == {}) == (status != "ok")
+        after = runner.run(self.cell("reader")).trial
+        assert (after.status, after.scores) == ("ok", before.scores), after.reason
+        count = _settled(count_family, running)
+        assert count == running, f"{count} processes of {running}"
+        return outcome
+
     def close(self) -> None:
         """End what was started."""
         for runner in self._runners:
             runner.close()
+
+
+def count_family() -> int:
+    """Return how many processes there are below this one, or that were forked from its nursery."""
+    own = os.getpid()
+    mark = re.compile(rf"nursery import main; main\(\d+, {own}\)")
+    found = {process.pid for process in psutil.Process().children(recursive=True)}
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        if process.info["status"] != psutil.STATUS_ZOMBIE and mark.search(
+            " ".join(process.info["cmdline"] or [])
+        ):
+            found.add(process.pid)
+    return len(found)
+
+
+def _settled(count: Callable[[], int], wanted: int | None) -> int:
+    """Return a count once it is the one wanted, or has stayed the same for a while."""
+    deadline = time.monotonic() + 10.0
+    now, since = count(), time.monotonic()
+    while time.monotonic() < deadline:
+        if now == wanted or (wanted is None and time.monotonic() - since > 0.1):
+            break
+        time.sleep(0.02)
+        if (new := count()) != now:
+            now, since = new, time.monotonic()
+    return now

@@ -87,7 +87,8 @@ class Isolated:
         reply = self._keeper.do(job)
         if reply is None:
             self.forget()
-            return Attended(fault=Fault(status="crashed", reason="it ended the process that watches workers"))
+            reason = "the process that watches workers came to its end during the call"
+            return Attended(fault=Fault(status="crashed", reason=reason))
         return attended_from(reply, cell, self._limits)
 
     def forget(self) -> None:
