@@ -58,7 +58,7 @@ HOGS = {
         r"took more than 0.25 GiB \(--bench-memory\)",
     ),
     "another program": (
-        "subprocess.run([sys.executable, '-c', 'import time; x = bytearray(b\"x\" * (1 << 29)); time.sleep(60)'])",
+        "subprocess.run([sys.executable, '-c', 'import time; x = b\"x\" * (3 << 27); time.sleep(60)'])",
         r"took more than 0.25 GiB \(--bench-memory\)",
     ),
     "children together": (
@@ -76,9 +76,8 @@ HOGS = {
         if os.fork() == 0:
             os.setsid()
             if os.fork() == 0:
+                os.fork()
                 taken = [np.ones(1 << 22) for _ in range(7)]
-                if os.fork() == 0:
-                    taken += [np.ones(1 << 22) for _ in range(7)]
                 time.sleep(60)
             os._exit(0)
         os.wait()

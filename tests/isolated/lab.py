@@ -97,14 +97,14 @@ class Lab:
         """
         runner = self.runner(**limits)
         before = runner.run(self.cell("reader")).trial
-        running = _settled(count_family, None)
+        running = settled(count_family, None)
         outcome = runner.run(self.cell(self.write(body, head=head)))
         assert outcome.trial.status == status, outcome
         assert re.fullmatch(reason, outcome.trial.reason, re.DOTALL), outcome.trial.reason
         assert (outcome.trial.scores == {}) == (status != "ok")
         after = runner.run(self.cell("reader")).trial
         assert (after.status, after.scores) == ("ok", before.scores), after.reason
-        count = _settled(count_family, running)
+        count = settled(count_family, running)
         assert count == running, f"{count} processes of {running}"
         return outcome
 
@@ -127,7 +127,7 @@ def count_family() -> int:
     return len(found)
 
 
-def _settled(count: Callable[[], int], wanted: int | None) -> int:
+def settled(count: Callable[[], int], wanted: int | None) -> int:
     """Return a count once it is the one wanted, or has stayed the same for a while."""
     deadline = time.monotonic() + 10.0
     now, since = count(), time.monotonic()
