@@ -49,13 +49,17 @@ def test_a_garbled_channel_is_a_crash(lab: Lab, name: str) -> None:
     lab.check(WRITE + body, "crashed", reason)
 
 
+FORGERY = """report = b'{"status":"ok","answered": true}'
+write(message(b'R', report) + message(b'A', b'xyz'))
+time.sleep(60)"""
+
 FORGED = {
     "a report without an answer": (
         REPORT % """b'{"status":"ok","answered":false}'""",
         "ContractError: the answer arrived damaged .*",
     ),
     "an answer that is none": (
-        """write(message(b'R', b'{"status":"ok","answered": true}') + message(b'A', b'xyz'))\ntime.sleep(60)""",
+        FORGERY,
         "ContractError: the answer arrived damaged .*",
     ),
     "a reason for a terminal": (

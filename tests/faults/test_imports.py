@@ -97,9 +97,7 @@ def _worse(lab: Lab, first: str, name: str = "worse") -> str:
     return "worse"
 
 
-@pytest.mark.parametrize(
-    "name", ["an error", "an exit", "an odd error", "a loop", "a crash", "memory", "output"]
-)
+@pytest.mark.parametrize("name", ["an error", "an exit", "an odd error", "a loop", "a crash", "memory"])
 def test_a_module_that_fails_for_a_call_fails_its_trial(lab: Lab, name: str) -> None:
     first, reason = IMPORTS[name]
     runner = lab.runner(seconds=1.0, around_seconds=1.0, memory_bytes=1 << 28)

@@ -57,8 +57,12 @@ HOGS = {
         """,
         r"took more than 0.25 GiB \(--bench-memory\)",
     ),
-    "another program": (
-        "subprocess.run([sys.executable, '-c', 'import time; x = b\"x\" * (3 << 27); time.sleep(60)'])",
+    "other programs": (
+        """
+        taking = "import time; taken = b'x' * (300 << 20); time.sleep(60)"
+        for _ in range(2): subprocess.Popen([sys.executable, "-c", taking])
+        time.sleep(60)
+        """,
         r"took more than 0.25 GiB \(--bench-memory\)",
     ),
     "children together": (

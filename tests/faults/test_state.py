@@ -24,7 +24,7 @@ CHANGES = {
     "generators": ("torch.manual_seed(3)", "reseeded torch's global generator; .*"),
     "default dtype": (
         "torch.set_default_dtype(torch.float64)",
-        "left the default dtype at torch.float64; .*",
+        "left the default dtype at .*64; .*",
     ),
     "default device": ("torch.set_default_device('meta')", "left the default device at meta; .*"),
     "threads of torch": ("torch.set_num_threads(3)", "left the number of threads at 3; .*"),
