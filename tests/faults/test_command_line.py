@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.plugin.conftest import CONFTEST, FAKES, Project, project
@@ -61,11 +63,17 @@ def test_a_run_goes_on_to_its_table_whatever_techniques_do(project: Project, iso
         "--bench-timeout=2",
         "--bench-memory=0.5",
         "--bench-model=small",
+        "--bench-seeds=1",
         *chosen,
     )
     trials = {trial.technique: trial for trial in project.stored()}
     assert {name: trials[name].status for name in names} == {name: bodies[name][1] for name in names}
     assert all(trials[name].reason for name in FAILING)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*sound*"])
-    result.assert_outcomes(passed=1 + len(trials) - len(names), failed=len(FAILING))
+    # The truth and the guess are rows of their own.
+    result.assert_outcomes(passed=3, failed=len(FAILING))
+    table = result.stdout.str().partition("= interp_bench =")[2]
+    assert re.search(
+        r"^13 trials: 3 ok, 5 failed, 1 timed out, 1 out of memory, 3 crashed", table, re.MULTILINE
+    )
+    assert all(re.search(rf"^{name} ", table, re.MULTILINE) for name in names)

@@ -146,7 +146,7 @@ def attended_from(reply: Reply, cell: Cell, limits: Limits) -> Attended:
     )
     fault = stopped(ending, limits)
     if fault is None:
-        fault = _as_reported(reply, cell, attended)
+        fault = _as_reported(reply, cell, attended, limits)
     attended.fault = fault
     if fault is not None:
         attended.answer = None
@@ -181,7 +181,7 @@ def stopped(ending: Ending, limits: Limits) -> Fault | None:
 
 def last_words(output: str) -> str:
     """Return the end of what a worker wrote, without the list of modules of ``faulthandler``."""
-    return printable(_MODULES.sub("", output)[-_SHOWN_OUTPUT:].strip())
+    return printable(_MODULES.sub("", output)[-_SHOWN_OUTPUT:].strip())[-_SHOWN_OUTPUT:]
 
 
 def _death(code: int) -> str:
@@ -197,7 +197,7 @@ def _death(code: int) -> str:
     return f"its process was ended by {name}{hint.get(name, '')}"
 
 
-def _as_reported(reply: Reply, cell: Cell, attended: Attended) -> Fault | None:
+def _as_reported(reply: Reply, cell: Cell, attended: Attended, limits: Limits) -> Fault | None:
     ending = reply.ending
     try:
         report = Report.model_validate_json(ending.report)
@@ -214,7 +214,10 @@ def _as_reported(reply: Reply, cell: Cell, attended: Attended) -> Fault | None:
     )
     if report.status != "ok":
         trace = printable(report.trace) or last_words(ending.output)
-        return Fault(status=report.status, reason=shortened(report.reason), trace=trace)
+        reason = shortened(report.reason)
+        if report.status == "out_of_memory" and cell.device == "cpu":
+            reason += f"; it may take {limits.memory_bytes / 2**30:.3g} GiB (--bench-memory)"
+        return Fault(status=report.status, reason=reason, trace=trace)
     if ending.left:
         many = "process" if ending.left == 1 else "processes"
         return fault_of(ContractError(f"left {ending.left} {many} running; wait for them, or end them"), "")
