@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import textwrap
@@ -52,6 +53,8 @@ class Lab:
         self.folder = folder
         self.nursery: Nursery = the_nursery(())
         self._count = 0
+        # Runners collect garbage as they start and end, which takes long among the objects of torch.
+        gc.freeze()
         self._runners: list[Runner] = []
 
     def runner(self, isolate: str = "fresh", *, hidden: tuple[Path, ...] = (), **limits: Any) -> Runner:
@@ -112,6 +115,7 @@ class Lab:
         """End what was started."""
         for runner in self._runners:
             runner.close()
+        gc.unfreeze()
 
 
 def count_family() -> int:
@@ -132,7 +136,7 @@ def settled(count: Callable[[], int], wanted: int | None) -> int:
     deadline = time.monotonic() + 10.0
     now, since = count(), time.monotonic()
     while time.monotonic() < deadline:
-        if now == wanted or (wanted is None and time.monotonic() - since > 0.1):
+        if now == wanted or (wanted is None and time.monotonic() - since > 0.05):
             break
         time.sleep(0.02)
         if (new := count()) != now:
