@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,13 +11,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from interp_bench.errors import ContractError
+from interp_bench.harness.breach import Breach
 from interp_bench.harness.faults import Fault, fault_of
-from interp_bench.harness.guards import Breach, ProcessState, borrowed_generators
+from interp_bench.harness.guards import borrowed_generators
+from interp_bench.harness.leftovers import Leftovers
 from interp_bench.harness.meter import Cost
+from interp_bench.harness.process_state import ProcessState
 from interp_bench.harness.sight import Sight
 
 if TYPE_CHECKING:
     from interp_bench.tracks.base import Problem
+
+_RETURNED = 1
+"""Exit status of a forked process that came back from the call."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,12 +64,15 @@ def attend(
     """
     attended = Attended()
     with borrowed_generators(problem.seed), counted_warnings(attended.warnings):
-        process = ProcessState()
+        process, leftovers = ProcessState(), Leftovers()
         try:
             with meter:
-                attended.answer = call(problem)
-        except (Exception, SystemExit) as error:
+                attended.answer = _only_here(call, problem)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a technique may derive its own from it
             attended.fault = fault_of(error, where)
+        leftovers.end()
         breaches = [*process.breaches(), *sight.module_state.breaches(), *sight.content.breaches()]
         process.repair()
         sight.module_state.repair()
@@ -72,6 +82,16 @@ def attend(
     if attended.fault is not None:
         attended.answer = None
     return attended
+
+
+def _only_here(call: Callable[[Problem], object], problem: Problem) -> object:
+    """Call a technique; a process that it forks and lets return ends, for it would do all the rest too."""
+    process = os.getpid()
+    try:
+        return call(problem)
+    finally:
+        if os.getpid() != process:
+            os._exit(_RETURNED)
 
 
 def breached(breaches: list[Breach], where: str = "") -> Fault:

@@ -49,15 +49,28 @@ def weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def tensors_of(value: object, name: str = "") -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors that a problem holds in its fields, lists, tuples and dicts, with their path."""
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
+    for path, part in _parts_of(value, name):
+        if isinstance(part, Tensor):
+            yield path, part
+
+
+def plain_values_of(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the numbers and texts that a problem holds in the same places, with their path."""
+    for path, part in _parts_of(value, name):
+        if part is None or isinstance(part, bool | int | float | complex | str | bytes):
+            yield path, (type(part), part)
+
+
+def _parts_of(value: object, name: str) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
         for key, part in value.items():
-            yield from tensors_of(part, f"{name}[{key!r}]")
+            yield from _parts_of(part, f"{name}[{key!r}]")
     elif isinstance(value, list | tuple):
         for index, part in enumerate(value):
-            yield from tensors_of(part, f"{name}[{index}]")
+            yield from _parts_of(part, f"{name}[{index}]")
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             path = f"{name}.{field.name}" if name else field.name
-            yield from tensors_of(getattr(value, field.name), path)
+            yield from _parts_of(getattr(value, field.name), path)
+    else:
+        yield name, value

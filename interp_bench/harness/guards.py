@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from interp_bench.harness.checksums import checksum, fingerprint, tensors_of
+from interp_bench.harness.breach import Breach
+from interp_bench.harness.checksums import checksum, fingerprint, plain_values_of, tensors_of
 
 _HOOKS = (
     "_forward_hooks",
@@ -24,19 +24,6 @@ _HOOKS = (
     "_backward_pre_hooks",
 )
 _HOOKS_THAT_RUN = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breach:
-    """One way in which the contract was broken.
-
-    Attributes:
-        message: what was left behind, and what to do instead.
-        spoilt: whether the planted problem itself was changed, so that it must be planted again.
-    """
-
-    message: str
-    spoilt: bool = False
 
 
 class ModuleState:
@@ -81,20 +68,26 @@ class ModuleState:
                     "use model.record and model.patch, which take theirs off"
                 )
             if any(now[kind] != saved[kind] for kind in _HOOKS_THAT_RUN):
-                return f"removed or replaced hooks on {_called(name)} that were not its own"
+                return (
+                    f"removed or replaced hooks on {_called(name)} that were not its own; "
+                    "take off only what register_forward_hook and the like returned"
+                )
         return ""
 
     def _training_breach(self) -> str:
         for name, part, training in self._training:
             if part.training != training:
                 mode = "training" if part.training else "evaluation"
-                return f"left {_called(name)} in {mode} mode"
+                return f"left {_called(name)} in {mode} mode; put it back with .train({training})"
         return ""
 
     def _flag_breach(self) -> str:
         for name, parameter, flag in self._flags:
             if parameter.requires_grad != flag:
-                return f"left requires_grad={parameter.requires_grad} on weight {name!r}"
+                return (
+                    f"left requires_grad={parameter.requires_grad} on weight {name!r}; "
+                    f"put it back with .requires_grad_({flag})"
+                )
         return ""
 
     def _gradient_breach(self) -> str:
@@ -104,48 +97,12 @@ class ModuleState:
         return ""
 
 
-class ProcessState:
-    """Global settings of torch, as they are now."""
-
-    def __init__(self) -> None:
-        self._gradients = torch.is_grad_enabled()
-        self._dtype = torch.get_default_dtype()
-        self._threads = torch.get_num_threads()
-        self._deterministic = torch.are_deterministic_algorithms_enabled()
-        self._seed = torch.initial_seed()
-
-    def breaches(self) -> list[Breach]:
-        """Return how the process differs from the state that was taken."""
-        found = []
-        if torch.is_grad_enabled() != self._gradients:
-            mode = "on" if torch.is_grad_enabled() else "off"
-            found.append(f"left gradient recording {mode}; use 'with torch.no_grad():'")
-        if torch.get_default_dtype() != self._dtype:
-            found.append(f"left the default dtype at {torch.get_default_dtype()}")
-        if torch.get_num_threads() != self._threads:
-            found.append(f"left the number of threads at {torch.get_num_threads()}")
-        if torch.are_deterministic_algorithms_enabled() != self._deterministic:
-            found.append("left torch.use_deterministic_algorithms changed")
-        if torch.initial_seed() != self._seed:
-            found.append("reseeded torch's global generator; use problem.generator() or problem.rng")
-        return [Breach(message=message) for message in found]
-
-    def repair(self) -> None:
-        """Put everything back."""
-        torch.set_grad_enabled(self._gradients)
-        torch.set_default_dtype(self._dtype)
-        if torch.get_num_threads() != self._threads:
-            torch.set_num_threads(self._threads)
-        if torch.are_deterministic_algorithms_enabled() != self._deterministic:
-            torch.use_deterministic_algorithms(self._deterministic)
-
-
 class ContentState:
-    """Weights of a planted network and the tensors of its problem, as they are now.
+    """Weights of a planted network and the fields of its problem, as they are now.
 
     Args:
         module: the planted network.
-        problem: the problem, whose tensors all techniques share.
+        problem: the problem, which all techniques share.
     """
 
     def __init__(self, module: nn.Module, problem: object) -> None:
@@ -153,9 +110,10 @@ class ContentState:
         self._problem = problem
         self._weights = fingerprint(module)
         self._tensors = {name: checksum(tensor) for name, tensor in tensors_of(problem)}
+        self._values = dict(plain_values_of(problem))
 
     def breaches(self) -> list[Breach]:
-        """Return which weights and tensors have changed."""
+        """Return which weights, tensors and other fields have changed."""
         changed = _differences(self._weights, fingerprint(self._module))
         found = []
         if changed:
@@ -165,6 +123,10 @@ class ContentState:
         changed = _differences(self._tensors, tensors)
         if changed:
             text = f"changed the problem's own tensors in place ({_some(changed)}); clone them first"
+            found.append(Breach(message=text, spoilt=True))
+        changed = _differences(self._values, dict(plain_values_of(self._problem)))
+        if changed:
+            text = f"changed fields of the problem ({_some(changed)}); copy it with dataclasses.replace"
             found.append(Breach(message=text, spoilt=True))
         return found
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import tempfile
 from dataclasses import asdict, dataclass, replace
 
 import psutil
@@ -28,11 +30,17 @@ class Limits:
         seconds: of the call, wall clock.
         memory_bytes: memory above that of the idle planted model, children included.
         output_bytes: written to standard output and error together.
+        disk_bytes: in the folder for temporary files, the only one that can be written to.
+        processes: that it may have running at a time, beside its own.
+        around_seconds: before and after the call, for imports and for looking at what it left.
     """
 
     seconds: float = SECONDS["quick"]
     memory_bytes: int = 1 << 40
     output_bytes: int = OUTPUT_BYTES
+    disk_bytes: int = 32 << 30
+    processes: int = 512
+    around_seconds: float = 60.0
 
     def as_numbers(self) -> dict[str, float]:
         """Return the limits as a dict of numbers."""
@@ -75,7 +83,9 @@ def usual_limits(tier: str, *, workers: int) -> Limits:
 
     Args:
         tier: quick, standard or full.
-        workers: how many trials run at a time; each may use its share of 80% of the memory.
+        workers: how many trials run at a time; each may use its share of 80% of the memory, and of
+            half of the free disk.
     """
     memory = int(psutil.virtual_memory().total * _SHARE_OF_MEMORY / max(1, workers))
-    return Limits(seconds=SECONDS[tier], memory_bytes=memory)
+    disk = shutil.disk_usage(tempfile.gettempdir()).free // (2 * max(1, workers))
+    return Limits(seconds=SECONDS[tier], memory_bytes=memory, disk_bytes=min(Limits().disk_bytes, disk))

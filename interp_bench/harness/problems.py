@@ -21,7 +21,8 @@ from interp_bench.harness import controls
 from interp_bench.harness.checksums import weights
 from interp_bench.harness.faults import Fault, fault_of, said
 from interp_bench.harness.grid import Cell
-from interp_bench.harness.guards import ModuleState, ProcessState, borrowed_generators
+from interp_bench.harness.guards import ModuleState, borrowed_generators
+from interp_bench.harness.process_state import ProcessState
 from interp_bench.harness.sight import Sight
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from interp_bench.tracks.base import (
     Track,
     other_outputs,
     require_finite,
+    require_floating,
     require_shape,
     unchanged,
 )
@@ -138,6 +139,7 @@ _METRICS = {
 
 
 def _check(problem: AttributionProblem, answer: Saliency) -> None:
+    require_floating(answer.values, "saliency")
     require_shape(answer.values, problem.shape, "saliency")
     require_finite(answer.values, "saliency")
 

@@ -142,6 +142,27 @@ def other_outputs(problem: Problem, taken: torch.Tensor, n: int, generator: torc
     return drawn.to(taken.device)
 
 
+def require_floating(values: object, what: str) -> None:
+    """Raise ContractError unless ``values`` is a tensor of floating-point numbers of 16 bits or more."""
+    _require_tensor(values, what)
+    assert isinstance(values, torch.Tensor)
+    if not values.is_floating_point() or values.element_size() < 2:
+        raise ContractError(f"{what} has dtype {values.dtype}; give floating-point numbers, such as .float()")
+
+
+def require_whole(values: object, what: str) -> None:
+    """Raise ContractError unless ``values`` is a tensor of integers."""
+    _require_tensor(values, what)
+    assert isinstance(values, torch.Tensor)
+    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        raise ContractError(f"{what} has dtype {values.dtype}; give integers, such as .long()")
+
+
+def _require_tensor(values: object, what: str) -> None:
+    if not isinstance(values, torch.Tensor):
+        raise ContractError(f"{what} is a {type(values).__name__}; give a torch.Tensor")
+
+
 def require_finite(values: torch.Tensor, what: str) -> None:
     """Raise ContractError unless every value is finite."""
     if not bool(torch.isfinite(values).all()):

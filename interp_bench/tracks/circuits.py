@@ -17,6 +17,7 @@ from interp_bench.tracks.base import (
     Track,
     other_outputs,
     require_finite,
+    require_floating,
     require_shape,
     unchanged,
 )
@@ -113,8 +114,9 @@ class EdgeScores:
 
 
 def _check(problem: CircuitProblem, answer: EdgeScores) -> None:
-    if not isinstance(answer.scores, Tensor):
-        raise ContractError(f"EdgeScores.scores is a {type(answer.scores).__name__}; give a tensor")
+    require_floating(answer.scores, "EdgeScores.scores")
+    if not isinstance(answer.signed, bool):
+        raise ContractError(f"EdgeScores.signed is a {type(answer.signed).__name__}; give True or False")
     require_shape(answer.scores, problem.graph.shape, "EdgeScores.scores")
     require_finite(answer.scores[problem.graph.valid], "EdgeScores.scores")
 

@@ -12,7 +12,15 @@ from interp_bench.errors import ContractError, near_name
 from interp_bench.planting.concepts.causal import CausalModel
 from interp_bench.planting.concepts.interchange import run_from as run_from
 from interp_bench.planting.concepts.interchange import swap as swap
-from interp_bench.tracks.base import Metric, Problem, Track, other_outputs, require_finite, require_shape
+from interp_bench.tracks.base import (
+    Metric,
+    Problem,
+    Track,
+    other_outputs,
+    require_finite,
+    require_floating,
+    require_shape,
+)
 from interp_bench.tracks.catalogue import CATALOGUE
 from interp_bench.tracks.recall import Recall
 
@@ -228,10 +236,13 @@ def overlap(basis: Tensor, carriers: Tensor | None) -> float:
 
 
 def _check(problem: ConceptProblem, answer: Subspace) -> None:
+    if not isinstance(answer.site, str):
+        raise ContractError(f"site is a {type(answer.site).__name__}; give the name of one of problem.sites")
     if answer.site not in problem.sites:
         close = near_name(answer.site, problem.sites)
         raise ContractError(f"site {answer.site!r} is not a site of this problem{close}")
     width = problem.model.width(answer.site)
+    require_floating(answer.basis, "basis")
     require_shape(answer.basis, (None, width), "basis")
     require_finite(answer.basis, "basis")
     if not 1 <= len(answer.basis) <= width:

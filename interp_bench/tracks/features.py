@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from interp_bench.errors import ContractError
-from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape
+from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_floating, require_shape
 from interp_bench.tracks.catalogue import CATALOGUE
 
 OVERCOMPLETE = 2
@@ -87,6 +87,7 @@ class FeatureTruth:
 
 def check(problem: FeatureProblem, answer: Dictionary) -> None:
     """Raise ContractError unless shapes fit the problem and all values are finite."""
+    require_floating(answer.directions, "Dictionary.directions")
     require_shape(answer.directions, (None, problem.d_site), "Dictionary.directions")
     n = len(answer.directions)
     if not 1 <= n <= problem.max_directions:
@@ -96,6 +97,7 @@ def check(problem: FeatureProblem, answer: Dictionary) -> None:
         )
     require_finite(answer.directions, "Dictionary.directions")
     if answer.codes is not None:
+        require_floating(answer.codes, "Dictionary.codes")
         require_shape(answer.codes, (problem.n_samples, n), "Dictionary.codes")
         require_finite(answer.codes, "Dictionary.codes")
 

@@ -11,7 +11,16 @@ from torch.nn import functional
 
 from interp_bench.errors import ContractError, Inapplicable
 from interp_bench.planting.triggers.insertion import insert, pick_places
-from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_shape, unchanged
+from interp_bench.tracks.base import (
+    Metric,
+    Problem,
+    Track,
+    require_finite,
+    require_floating,
+    require_shape,
+    require_whole,
+    unchanged,
+)
 from interp_bench.tracks.catalogue import CATALOGUE
 
 _BATCH = 32
@@ -127,8 +136,10 @@ def _flips(problem: TriggerProblem, inputs: Tensor, meant: Tensor) -> tuple[floa
 
 
 def _check(problem: TriggerProblem, answer: Trigger) -> None:
+    image = problem.model.modality == "image"
+    (require_floating if image else require_whole)(answer.values, "trigger")
     require_shape(answer.values, problem.shape, "trigger")
-    if problem.model.modality == "image":
+    if image:
         require_finite(answer.values, "trigger")
         largest = float(answer.values.abs().max())
         if largest > problem.bound * (1 + 1e-5):

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import re
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import psutil
 
 from interp_bench.harness.calling import Caller, Here
 from interp_bench.harness.discovery import load_techniques
@@ -46,6 +53,8 @@ class Lab:
         self.folder = folder
         self.nursery: Nursery = the_nursery(())
         self._count = 0
+        # Runners collect garbage as they start and end, which takes long among the objects of torch.
+        gc.freeze()
         self._runners: list[Runner] = []
 
     def runner(self, isolate: str = "fresh", *, hidden: tuple[Path, ...] = (), **limits: Any) -> Runner:
@@ -79,7 +88,57 @@ class Lab:
         name = self.write(body, head=head)
         return (runner or self.runner(**changes)).run(self.cell(name))
 
+    def check(self, body: str, status: str, reason: str, *, head: str = "", **limits: Any) -> Outcome:
+        """Run a body between two trials of a good technique, and look at what became of all three.
+
+        Args:
+            body: of the technique.
+            status: what its trial has to have.
+            reason: what its reason has to match as a whole.
+            head: goes before everything else in its file.
+            limits: as for `runner`.
+        """
+        runner = self.runner(**limits)
+        before = runner.run(self.cell("reader")).trial
+        running = settled(count_family, None)
+        outcome = runner.run(self.cell(self.write(body, head=head)))
+        assert outcome.trial.status == status, outcome
+        assert re.fullmatch(reason, outcome.trial.reason, re.DOTALL), outcome.trial.reason
+        assert (outcome.trial.scores == {}) == (status != "ok")
+        after = runner.run(self.cell("reader")).trial
+        assert (after.status, after.scores) == ("ok", before.scores), after.reason
+        count = settled(count_family, running)
+        assert count == running, f"{count} processes of {running}"
+        return outcome
+
     def close(self) -> None:
         """End what was started."""
         for runner in self._runners:
             runner.close()
+        gc.unfreeze()
+
+
+def count_family() -> int:
+    """Return how many processes there are below this one, or that were forked from its nursery."""
+    own = os.getpid()
+    mark = re.compile(rf"nursery import main; main\(\d+, {own}\)")
+    found = {process.pid for process in psutil.Process().children(recursive=True)}
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        if process.info["status"] != psutil.STATUS_ZOMBIE and mark.search(
+            " ".join(process.info["cmdline"] or [])
+        ):
+            found.add(process.pid)
+    return len(found)
+
+
+def settled(count: Callable[[], int], wanted: int | None) -> int:
+    """Return a count once it is the one wanted, or has stayed the same for a while."""
+    deadline = time.monotonic() + 10.0
+    now, since = count(), time.monotonic()
+    while time.monotonic() < deadline:
+        if now == wanted or (wanted is None and time.monotonic() - since > 0.05):
+            break
+        time.sleep(0.02)
+        if (new := count()) != now:
+            now, since = new, time.monotonic()
+    return now

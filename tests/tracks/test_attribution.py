@@ -127,6 +127,11 @@ def test_answers_that_do_not_fit_are_refused(planted: Planted[AttributionProblem
     problem, truth = planted.problem, planted.truth
     with pytest.raises(ContractError, match="saliency has shape"):
         TRACK.score(problem, truth, Saliency(values=torch.ones(3, 2)))
+    for dtype in (torch.int64, torch.bool, torch.complex64):
+        with pytest.raises(ContractError, match=f"saliency has dtype {dtype}; give floating-point numbers"):
+            TRACK.score(problem, truth, Saliency(values=torch.ones(problem.shape).to(dtype)))
+    with pytest.raises(ContractError, match=r"saliency is a float; give a torch\.Tensor"):
+        TRACK.score(problem, truth, Saliency(values=1.0))
     holes = torch.ones(problem.shape)
     holes[0] = float("nan")
     with pytest.raises(ContractError, match="not finite"):

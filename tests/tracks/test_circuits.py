@@ -67,7 +67,14 @@ def test_the_metric_is_a_difference_of_last_logits(problem: CircuitProblem) -> N
     [
         (torch.zeros(3, 3), "takes EdgeScores"),
         (EdgeScores(scores=torch.zeros(3, 3)), "has shape"),
-        (EdgeScores(scores=[0.0]), "is a list"),
+        (EdgeScores(scores=[0.0]), "is a list; give a torch.Tensor"),
+        (
+            EdgeScores(scores=torch.zeros(3, 3).long()),
+            "scores has dtype torch.int64; give floating-point",
+        ),
+        (EdgeScores(scores=torch.zeros(3, 3) > 0), "scores has dtype torch.bool"),
+        (EdgeScores(scores=torch.zeros(3, 3).cfloat()), "scores has dtype torch.complex64"),
+        (EdgeScores(scores=torch.zeros(3, 3), signed="no"), "signed is a str; give True or False"),
     ],
 )
 def test_wrong_answers_are_named(problem: CircuitProblem, answer: object, message: str) -> None:

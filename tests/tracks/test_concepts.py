@@ -78,6 +78,11 @@ def test_scores_do_not_depend_on_the_basis_of_the_subspace() -> None:
         (Subspace(site="after", basis=AXES[:0]), "at least 1"),
         (Subspace(site="after", basis=AXES[:1] * torch.nan), "not finite"),
         (AXES, "takes Subspace"),
+        (Subspace(site="after", basis=AXES[:2].long()), "basis has dtype torch.int64; give floating-point"),
+        (Subspace(site="after", basis=AXES[:2] > 0), "basis has dtype torch.bool"),
+        (Subspace(site="after", basis=AXES[:2].cdouble()), "basis has dtype torch.complex128"),
+        (Subspace(site="after", basis=None), "basis is a NoneType; give a torch.Tensor"),
+        (Subspace(site=["after"], basis=AXES[:2]), "site is a list; give the name of one of problem.sites"),
     ],
 )
 def test_a_broken_answer_is_refused_in_one_line(answer: object, message: str) -> None:

@@ -145,6 +145,13 @@ def test_activations_are_handed_out_as_copies() -> None:
         ),
         (Dictionary(directions=PLANE, codes=torch.full((4, 2), math.inf)), "codes holds values"),
         (PLANE, "answer is a Tensor"),
+        (
+            Dictionary(directions=PLANE.long()),
+            "directions has dtype torch.int64; give floating-point",
+        ),
+        (Dictionary(directions=PLANE.cfloat()), "directions has dtype torch.complex64"),
+        (Dictionary(directions=PLANE, codes=torch.ones(4, 2) > 0), "codes has dtype torch.bool"),
+        (Dictionary(directions=PLANE.tolist()), "directions is a list; give a torch.Tensor"),
     ],
 )
 def test_answers_that_do_not_fit_are_refused(answer: Any, reason: str) -> None:

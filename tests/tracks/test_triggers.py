@@ -93,6 +93,11 @@ def test_tokens_that_do_not_fit_are_refused() -> None:
         TRACK.score(problem, truth, Trigger(values=torch.tensor([1, 2, 3])))
     with pytest.raises(ContractError, match="not in the problem's vocabulary"):
         TRACK.score(problem, truth, Trigger(values=torch.tensor([1, N_TOKENS - 1])))
+    for values in (torch.tensor([8.0, 9.0]), torch.tensor([True, True]), torch.tensor([8 + 0j, 9 + 0j])):
+        with pytest.raises(ContractError, match=f"trigger has dtype {values.dtype}; give integers"):
+            TRACK.score(problem, truth, Trigger(values=values))
+    with pytest.raises(ContractError, match=r"trigger is a list; give a torch\.Tensor"):
+        TRACK.score(problem, truth, Trigger(values=[8, 9]))
 
 
 def test_patches_that_do_not_fit_are_refused() -> None:
@@ -109,6 +114,9 @@ def test_patches_that_do_not_fit_are_refused() -> None:
         TRACK.score(problem, truth, Trigger(values=torch.full((3, 2, 2), float("nan"))))
     with pytest.raises(ContractError, match="trigger has shape"):
         TRACK.score(problem, truth, Trigger(values=torch.zeros(3, 4, 4)))
+    for dtype in (torch.uint8, torch.bool, torch.complex64, torch.float8_e5m2):
+        with pytest.raises(ContractError, match=f"trigger has dtype {dtype}; give floating-point numbers"):
+            TRACK.score(problem, truth, Trigger(values=torch.zeros(3, 2, 2).to(dtype)))
 
 
 # ---------------------------------------------------------------- the problem

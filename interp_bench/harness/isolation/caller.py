@@ -15,7 +15,7 @@ from torch import nn
 
 from interp_bench.errors import ContractError, InterpBenchError, IsolationError
 from interp_bench.harness.attending import Attended
-from interp_bench.harness.faults import Fault, fault_of, shortened
+from interp_bench.harness.faults import Fault, fault_of, printable, shortened
 from interp_bench.harness.grid import Cell
 from interp_bench.harness.isolation import answers
 from interp_bench.harness.isolation.job import Ending, Job, Report
@@ -23,6 +23,7 @@ from interp_bench.harness.isolation.keeper import Settings
 from interp_bench.harness.isolation.loading import source_of
 from interp_bench.harness.isolation.packing import Home, pack
 from interp_bench.harness.isolation.staff import KeeperHandle, Nursery, Reply
+from interp_bench.harness.isolation.worker import LOST
 from interp_bench.harness.limits import Limits
 from interp_bench.harness.meter import Cost
 from interp_bench.harness.problems import row_problem
@@ -70,7 +71,7 @@ class Isolated:
         technique = cell.row.technique
         assert technique is not None
         held = (*cell.problem, cell.control)
-        if self._keeper is None or self._held != held:
+        if self._keeper is None or self._held != held or not self._keeper.alive:
             self.forget()
             with show() as sight:
                 self._hold(cell, sight)
@@ -86,7 +87,8 @@ class Isolated:
         reply = self._keeper.do(job)
         if reply is None:
             self.forget()
-            return Attended(fault=Fault(status="crashed", reason="it ended the process that watches workers"))
+            reason = "the process that watches workers came to its end during the call"
+            return Attended(fault=Fault(status="crashed", reason=reason))
         return attended_from(reply, cell, self._limits)
 
     def forget(self) -> None:
@@ -144,7 +146,7 @@ def attended_from(reply: Reply, cell: Cell, limits: Limits) -> Attended:
     )
     fault = stopped(ending, limits)
     if fault is None:
-        fault = _as_reported(reply, cell, attended)
+        fault = _as_reported(reply, cell, attended, limits)
     attended.fault = fault
     if fault is not None:
         attended.answer = None
@@ -159,11 +161,19 @@ def stopped(ending: Ending, limits: Limits) -> Fault | None:
             return None
         case "time":
             status, reason = "timed_out", f"took longer than {limits.seconds:g} s (--bench-timeout)"
+            if not ending.called:
+                reason = f"its module took longer than {limits.seconds + limits.around_seconds:g} s to import"
         case "memory":
             status = "out_of_memory"
             reason = f"took more than {limits.memory_bytes / 2**30:.3g} GiB (--bench-memory)"
         case "output":
             reason = f"wrote more than {limits.output_bytes / _MIB:.0f} MiB to its standard output and error"
+        case "processes":
+            reason = f"had more than {limits.processes} processes running"
+        case "disk":
+            reason = f"wrote more than {limits.disk_bytes / _MIB:,.0f} MiB of temporary files"
+        case "garbled":
+            status, reason = "crashed", "wrote to file descriptors that it did not open"
         case "died":
             status, reason = "crashed", _death(ending.code)
     return Fault(status=status, reason=reason, trace=last_words(ending.output))
@@ -171,10 +181,12 @@ def stopped(ending: Ending, limits: Limits) -> Fault | None:
 
 def last_words(output: str) -> str:
     """Return the end of what a worker wrote, without the list of modules of ``faulthandler``."""
-    return _MODULES.sub("", output)[-_SHOWN_OUTPUT:].strip()
+    return printable(_MODULES.sub("", output)[-_SHOWN_OUTPUT:].strip())[-_SHOWN_OUTPUT:]
 
 
 def _death(code: int) -> str:
+    if code == LOST:
+        return "its worker could not report: file descriptors that it did not open were closed, or the like"
     if code >= 0:
         return f"ended its process with exit status {code} before it answered"
     try:
@@ -185,7 +197,7 @@ def _death(code: int) -> str:
     return f"its process was ended by {name}{hint.get(name, '')}"
 
 
-def _as_reported(reply: Reply, cell: Cell, attended: Attended) -> Fault | None:
+def _as_reported(reply: Reply, cell: Cell, attended: Attended, limits: Limits) -> Fault | None:
     ending = reply.ending
     try:
         report = Report.model_validate_json(ending.report)
@@ -201,8 +213,11 @@ def _as_reported(reply: Reply, cell: Cell, attended: Attended) -> Fault | None:
         backwards=report.backwards,
     )
     if report.status != "ok":
-        trace = report.trace or last_words(ending.output)
-        return Fault(status=report.status, reason=shortened(report.reason), trace=trace)
+        trace = printable(report.trace) or last_words(ending.output)
+        reason = shortened(report.reason)
+        if report.status == "out_of_memory" and cell.device == "cpu":
+            reason += f"; it may take {limits.memory_bytes / 2**30:.3g} GiB (--bench-memory)"
+        return Fault(status=report.status, reason=reason, trace=trace)
     if ending.left:
         many = "process" if ending.left == 1 else "processes"
         return fault_of(ContractError(f"left {ending.left} {many} running; wait for them, or end them"), "")

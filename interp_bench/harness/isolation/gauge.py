@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+from interp_bench.harness.isolation.lineage import descendants
+
+_PAUSE = 0.05
+_SHARE = 20
+"""A look at the family is followed by this many times its own time without one."""
+
+_GIVEN = "/memfd:interp-bench-"
 _SCHEDULED = 2
 """The clock of a process that counts what the scheduler gave it, in nanoseconds."""
 
@@ -19,31 +27,61 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
 
 
-def own_bytes(pid: int) -> int:
-    """Return the resident bytes that are a process's own: neither shared memory nor files; 0 where gone."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as stream:
-            fields = stream.read().split()
-    except OSError:
-        return 0
-    return (int(fields[1]) - int(fields[2])) * _PAGE if len(fields) > 2 else 0
+def own_bytes(pid: int, shared: int = 0) -> int:
+    """Return the resident bytes of a process that are no file's; 0 where it is gone.
+
+    Args:
+        pid: of the process.
+        shared: bytes of shared memory that it was given, and that do not count.
+    """
+    return _resident(f"/proc/{pid}/status", b"RssAnon:", b"RssShmem:", shared)
+
+
+def family_bytes(pids: Sequence[int], shared: int = 0) -> int:
+    """Return the resident bytes of several processes together, what they have in common counted once.
+
+    What they have in common with yet others counts in part. Processes that cannot be looked into count
+    as nothing.
+
+    Args:
+        pids: of the processes.
+        shared: bytes of shared memory that they were given, and that do not count.
+    """
+    counted = [_fields(f"/proc/{pid}/smaps_rollup", b"Pss_Anon:", b"Pss_Shmem:") for pid in pids]
+    return sum(own for own, _ in counted) + max(0, sum(common for _, common in counted) - shared)
+
+
+def given_bytes() -> int:
+    """Return the bytes of shared memory with the problem in it that are mapped into this process."""
+    total = 0
+    with suppress(OSError, ValueError), open("/proc/self/maps", encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            if _GIVEN in line:
+                first, _, last = line.split()[0].partition("-")
+                total += int(last, 16) - int(first, 16)
+    return total
 
 
 class Gauge:
-    """Follows a worker from the start of its call.
+    """Follows a worker from the start of its call, with the processes that it starts.
 
     Memory is read every time that `look` is called, so a peak between two looks is missed: a lower bound.
 
     Args:
-        pid: of the worker.
+        pid: of the worker, a child of this process.
+        shared: bytes of shared memory that it was given, and that do not count.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, shared: int = 0) -> None:
         self._pid = pid
-        self._idle = self._peak = own_bytes(pid)
+        self._shared = shared
+        self._idle = self._peak = own_bytes(pid, shared)
         self._cpu = cpu_seconds(pid)
         self._wall = time.perf_counter()
+        self._next = self._wall + _PAUSE
+        self._family = 0
         self.seconds = self.cpu_seconds = 0.0
+        self.processes = 0
 
     @property
     def running(self) -> float:
@@ -57,7 +95,11 @@ class Gauge:
 
     def look(self) -> int:
         """Return the memory above that at the start, now."""
-        now = own_bytes(self._pid)
+        start = time.perf_counter()
+        if start >= self._next:
+            self._look_at_family()
+            self._next = time.perf_counter() + max(_PAUSE, _SHARE * (time.perf_counter() - start))
+        now = max(own_bytes(self._pid, self._shared), self._family)
         self._peak = max(self._peak, now)
         return now - self._idle
 
@@ -66,3 +108,24 @@ class Gauge:
         self.seconds = self.running
         self.cpu_seconds = cpu_seconds(self._pid) - self._cpu
         self.look()
+
+    def _look_at_family(self) -> None:
+        started = [*descendants(self._pid), *descendants(os.getpid(), keep=(self._pid,))]
+        self.processes = len(started)
+        self._family = family_bytes([self._pid, *started], self._shared) if started else 0
+
+
+def _resident(path: str, own: bytes, common: bytes, shared: int) -> int:
+    anonymous, mapped = _fields(path, own, common)
+    return anonymous + max(0, mapped - shared)
+
+
+def _fields(path: str, first: bytes, second: bytes) -> tuple[int, int]:
+    """Return two fields of a file of the kernel that counts in kB, as bytes; 0 where it says nothing."""
+    found = {first: 0, second: 0}
+    with suppress(OSError, ValueError), open(path, "rb") as stream:
+        for line in stream:
+            name, _, rest = line.partition(b":")
+            if (key := name + b":") in found:
+                found[key] = int(rest.split()[0]) * 1024
+    return found[first], found[second]

@@ -87,8 +87,10 @@ class Ending(BaseModel):
     """What a keeper says of a worker that has ended its job.
 
     Attributes:
-        answered: whether an answer follows.
-        how: it ``answered``, or ``died`` before, or was ended for its ``time``, ``memory`` or ``output``.
+        how: it ``answered``, or ``died`` before, or was ended: for its ``time``, ``memory``, ``output``,
+            number of ``processes``, bytes on ``disk``, or for what was no message (``garbled``).
+        called: whether the call had begun.
+        answered: whether the bytes of an answer follow.
         code: exit status of one that died; minus the number of a signal.
         seconds, cpu_seconds: of the call, measured from outside.
         peak_bytes: peak memory above that at the start of the call, measured from outside.
@@ -99,7 +101,8 @@ class Ending(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    how: Literal["answered", "died", "time", "memory", "output"]
+    how: Literal["answered", "died", "time", "memory", "output", "processes", "disk", "garbled"]
+    called: bool = False
     answered: bool = False
     code: int = 0
     seconds: FiniteFloat = 0.0

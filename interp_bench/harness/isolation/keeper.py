@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import select
-import shutil
 import signal
 import socket
 import tempfile
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from interp_bench.harness.isolation import answers
-from interp_bench.harness.isolation.gauge import Gauge
+from interp_bench.harness.isolation.gauge import Gauge, given_bytes
 from interp_bench.harness.isolation.inbox import Inbox, wipe
 from interp_bench.harness.isolation.job import Ending, Job
 from interp_bench.harness.isolation.lineage import (
@@ -26,6 +25,7 @@ from interp_bench.harness.isolation.lineage import (
     end_descendants,
 )
 from interp_bench.harness.isolation.sandbox import Walls, prepare, raise_walls
+from interp_bench.harness.isolation.scratch import Scratch, remove
 from interp_bench.harness.isolation.wire import Hangup, receive, send
 from interp_bench.harness.isolation.worker import (
     ANSWER,
@@ -45,9 +45,6 @@ READY, ENDED, REFUSED = b"K", b"E", b"F"
 
 _LOOK = 0.01
 """Seconds between two looks at a worker's memory."""
-
-_BEFORE_AND_AFTER = 60.0
-"""Seconds that a worker may take around the call, for its imports and for looking at what it left."""
 
 _TAIL = 8_000
 _CHUNK = 1 << 20
@@ -74,7 +71,7 @@ class _Child:
     pid: int
     channel: socket.socket
     output: int
-    scratch: str
+    scratch: Scratch
     walls: Walls
     jobs: list[Job]
 
@@ -82,7 +79,7 @@ class _Child:
         self.channel.close()
         os.close(self.output)
         self.walls.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        remove(self.scratch.folder)
 
 
 class Keeper:
@@ -114,7 +111,7 @@ class Keeper:
             return
         finally:
             end_descendants()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove(self._folder)
 
     def _do(self, job: Job) -> None:
         worker = self._worker
@@ -144,8 +141,7 @@ class Keeper:
             # Nothing of it may touch the machine while the answer is graded.
             _kill(worker.pid)
         send(self._channel, ENDED, ending.model_dump_json().encode())
-        if ending.answered:
-            assert watch.answer is not None
+        if ending.answered and watch.answer is not None:
             send(self._channel, ANSWER, watch.answer)
         return kept
 
@@ -168,7 +164,7 @@ class Keeper:
         os.close(writing)
         os.set_blocking(reading, False)
         ours.setblocking(False)
-        return _Child(pid=pid, channel=ours, output=reading, scratch=scratch, walls=walls, jobs=[])
+        return _Child(pid=pid, channel=ours, output=reading, scratch=Scratch(scratch), walls=walls, jobs=[])
 
     def _work(self, channel: socket.socket, output: int, scratch: str, walls: Walls, parent: int) -> None:
         """Become a worker."""
@@ -189,6 +185,8 @@ class _Watch:
         self._job = job
         self._harness = harness
         self._inbox = Inbox({REPORT: _LONGEST_REPORT, ANSWER: answers.MOST_BYTES + _LONGEST_REPORT})
+        self._given = given_bytes()
+        self._before = Gauge(worker.pid, self._given)
         self._gauge: Gauge | None = None
         self._written = 0
         self._tail = b""
@@ -232,7 +230,7 @@ class _Watch:
         poll.register(self._worker.output, select.POLLIN)
         poll.register(self._harness, select.POLLHUP | select.POLLRDHUP)
         begun = time.monotonic()
-        deadline = begun + self._job.limits.seconds + _BEFORE_AND_AFTER
+        deadline = begun + self._job.limits.seconds + self._job.limits.around_seconds
         while self._open:
             for descriptor, event in poll.poll(_LOOK * 1000):
                 if descriptor == self._harness.fileno():
@@ -245,13 +243,22 @@ class _Watch:
                     self._read_messages()
             if self._finished:
                 return "answered"
-            if self._written > self._job.limits.output_bytes:
-                return "output"
-            if self._gauge is not None and self._gauge.look() > self._job.limits.memory_bytes:
-                return "memory"
             if time.monotonic() > deadline or self._late:
                 return "time"
-        return "died"
+            if excess := self._excess():
+                return excess
+        return "garbled" if self._inbox.broken else "died"
+
+    def _excess(self) -> str:
+        """Return what the worker takes too much of, or an empty string."""
+        limits, gauge = self._job.limits, self._gauge or self._before
+        if self._written > limits.output_bytes:
+            return "output"
+        if gauge.look() > limits.memory_bytes:
+            return "memory"
+        if gauge.processes > limits.processes:
+            return "processes"
+        return "disk" if self._worker.scratch.look() > limits.disk_bytes else ""
 
     @property
     def _finished(self) -> bool:
@@ -272,7 +279,7 @@ class _Watch:
         self._open = size > 0
         for kind, body in self._inbox.take(memoryview(self._buffer)[:size]):
             if kind == STARTED and self._gauge is None:
-                self._gauge = Gauge(self._worker.pid)
+                self._gauge = Gauge(self._worker.pid, self._given)
             elif kind == STOPPED and self._gauge is not None:
                 self._gauge.stop()
             elif kind == REPORT:
@@ -305,8 +312,9 @@ class _Watch:
         return Ending.model_validate(
             {
                 "how": how,
-                "answered": how == "answered" and self.answer is not None,
                 "code": code,
+                "called": gauge is not None,
+                "answered": how == "answered" and self.answer is not None,
                 "seconds": gauge.seconds if gauge else 0.0,
                 "cpu_seconds": gauge.cpu_seconds if gauge else 0.0,
                 "peak_bytes": gauge.peak_bytes if gauge else 0,

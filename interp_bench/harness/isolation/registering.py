@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from interp_bench.errors import RegistrationError
+from interp_bench.harness.faults import printable
 from interp_bench.harness.folders import is_file
 from interp_bench.harness.isolation.caller import stopped
 from interp_bench.harness.isolation.describing import TRUSTED, Description, registered
@@ -89,7 +90,7 @@ class Registrar:
                 f"{where}: its worker reported nonsense ({error.errors()[0]['msg']})"
             ) from error
         if report.status != "ok":
-            raise RegistrationError(report.reason)
+            raise RegistrationError(printable(report.reason))
         techniques = tuple(registered(part, source.file) for part in found)
         _forget(source)
         for technique in techniques:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import IO
+from typing import IO, Any
 
 from interp_bench.errors import IsolationError
 from interp_bench.harness.isolation import answers
@@ -104,8 +105,6 @@ class Nursery:
         Raises:
             IsolationError: the nursery or the keeper does not start.
         """
-        self.start()
-        ours, theirs = socket.socketpair()
         asked = {
             "modules": list(parcel.modules) if parcel else [],
             "files": dict(parcel.files) if parcel else {},
@@ -115,14 +114,27 @@ class Nursery:
         }
         segments = [segment.descriptor for segment in parcel.segments] if parcel else []
         try:
-            self._await_hello()
-            assert self._channel is not None
-            send(self._channel, KEEP, asked, [theirs.fileno(), *segments])
+            return self._keeper(asked, segments)
+        except Hangup:
+            # Somebody may have ended the process while it had nothing to do: one is started anew.
+            self.close()
+        try:
+            return self._keeper(asked, segments)
         except Hangup as error:
-            ours.close()
             text = self._last_words()
             self.close()
             raise IsolationError(f"the process that starts workers died{text}") from error
+
+    def _keeper(self, asked: dict[str, Any], segments: list[int]) -> KeeperHandle:
+        self.start()
+        ours, theirs = socket.socketpair()
+        try:
+            self._await_hello()
+            assert self._channel is not None
+            send(self._channel, KEEP, asked, [theirs.fileno(), *segments])
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
         return KeeperHandle(ours)
@@ -183,6 +195,13 @@ class KeeperHandle:
             raise IsolationError(
                 f"the problem does not reach a worker: {message.body.decode(errors='replace')}"
             )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still listens; only to be asked between jobs, when it has nothing to say."""
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN | select.POLLRDHUP)
+        return not poll.poll(0)
 
     def do(self, job: Job) -> Reply | None:
         """Have a job done; None when the keeper itself came to its end over it."""

@@ -55,14 +55,20 @@ def work(channel: socket.socket, show: Show) -> None:
         except MemoryError:
             del with_memory_to_spare
             gc.collect()
-            report, answer = Report(status="out_of_memory", reason="MemoryError while it reported"), b""
+            report, answer = (
+                Report(status="out_of_memory", reason="MemoryError while it answered"),
+                b"",
+            )
         send(channel, REPORT, report.model_dump_json().encode())
         if report.answered:
             send(channel, ANSWER, answer)
 
 
 def _done(channel: socket.socket, job: Job, show: Show) -> tuple[Report, bytes]:
+    limits = ProcessLimits(memory=job.limits.memory_bytes, file_size=job.limits.disk_bytes)
     try:
+        with suppress(Refused):
+            set_limits(limits)
         if job.do == "describe":
             return Report(found=tuple(describe(job.source))), b""
         return _called(channel, job, show())
@@ -77,8 +83,6 @@ def _done(channel: socket.socket, job: Job, show: Show) -> tuple[Report, bytes]:
 
 
 def _called(channel: socket.socket, job: Job, sight: Sight) -> tuple[Report, bytes]:
-    with suppress(Refused):
-        set_limits(ProcessLimits(memory=int(job.limits.memory_bytes)))
     call, answer_type = function_of(job)
     passes = _Passes(channel, sight.problem.model.meter)
     problem = replace(sight.problem, seed=job.seed)

@@ -1,0 +1,72 @@
+"""Memory of processes and of what they start, read from outside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from interp_bench.harness.isolation.gauge import Gauge, family_bytes, given_bytes, own_bytes
+from interp_bench.harness.isolation.packing import Segment, mapped
+
+if not Path("/proc/self/smaps_rollup").exists():
+    pytest.skip("NOT CHECKED: memory is read from /proc", allow_module_level=True)
+
+MIB = 1 << 20
+TAKE = """
+import os, sys
+start, both = int(sys.argv[1]), int(sys.argv[2])
+print("idle", flush=True); sys.stdin.readline()
+taken = b"x" * start
+print("taken", flush=True); sys.stdin.readline()
+child = os.fork()
+if child == 0:
+    more = b"x" * both
+    print("child", flush=True)
+    sys.stdin.readline()
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_memory_of_a_process_and_its_child() -> None:
+    command = [sys.executable, "-c", TAKE, str(64 * MIB), str(32 * MIB)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        gauge = Gauge(process.pid)
+        assert gauge.look() < MIB
+        for _ in range(2):
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            process.stdout.readline()
+        gauge._next = 0.0
+        # The child has the 64 MiB in common with its parent, so they count once.
+        assert 85 * MIB < gauge.look() < 105 * MIB
+        assert gauge.processes == 1
+        assert gauge.peak_bytes < 105 * MIB
+        process.stdin.write(b"\n")
+
+
+def test_shared_memory_counts_unless_it_was_given() -> None:
+    before = given_bytes()
+    segment = Segment("interp-bench-test", 32 * MIB)
+    memory = mapped(segment.descriptor)
+    assert given_bytes() - before == 64 * MIB  # mapped twice, by the segment and here
+    idle = own_bytes(os.getpid())
+    assert sum(memory[:: os.sysconf("SC_PAGE_SIZE")]) == 0
+    assert own_bytes(os.getpid()) - idle > 30 * MIB
+    assert own_bytes(os.getpid(), 1 << 40) <= idle + MIB
+    memory.close()
+    segment.close()
+
+
+def test_processes_that_are_gone_have_no_memory() -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    assert own_bytes(process.pid) == 0
+    assert family_bytes([process.pid]) == 0
