@@ -241,9 +241,12 @@ def graded(cell: Cell, planted: Planted[Any, Any], answer: object) -> dict[str, 
 
 
 def row_problem(cell: Cell, problem: Problem) -> Problem:
-    """Return the problem as a row sees it: guessing gets a seed that is not among the floor's."""
+    """Return the problem as a row sees it: guessing gets a seed that is not among the floor's.
+
+    It is a copy, so that each row pays for what it has the problem remember.
+    """
     if cell.row.role != "floor":
-        return problem
+        return replace(problem)
     return replace(problem, seed=seed_for(cell, cell.control or "row", 0))
 
 

@@ -18,7 +18,7 @@ from interp_bench.harness.attending import Attended
 from interp_bench.harness.faults import Fault, fault_of, printable, shortened
 from interp_bench.harness.grid import Cell
 from interp_bench.harness.isolation import answers
-from interp_bench.harness.isolation.job import Ending, Job, Report
+from interp_bench.harness.isolation.job import Ending, Job, Report, Source
 from interp_bench.harness.isolation.keeper import Settings
 from interp_bench.harness.isolation.loading import source_of
 from interp_bench.harness.isolation.packing import Home, pack
@@ -33,6 +33,7 @@ from interp_bench.harness.trial import Status
 Show = Callable[[], AbstractContextManager[Sight]]
 
 _MIB = 2**20
+_OWN = "interp_bench.techniques."
 _SHOWN_OUTPUT = 2000
 _MODULES = re.compile(r"^Extension modules: .*$\n?", re.MULTILINE)
 
@@ -43,7 +44,8 @@ class Isolated:
     Args:
         nursery: starts the processes.
         limits: of each trial.
-        warm: whether a worker stays for the next trial of its source; an accelerator always has it so.
+        warm: whether a worker stays for the next trial of a stranger's source too, as it does for the
+            techniques of this package; an accelerator always has it so.
         hidden: files and folders that workers cannot read.
     """
 
@@ -82,6 +84,7 @@ class Isolated:
             source=source_of(technique),
             technique=technique.id,
             seed=self._seed_of(cell),
+            owner=self._owner_of(source_of(technique)),
             limits=self._limits,
         )
         reply = self._keeper.do(job)
@@ -116,7 +119,8 @@ class Isolated:
                 f"the problem of task {cell.task.id} cannot go to a worker ({type(error).__name__}: {error})"
                 "; mend the task, or run with --bench-isolate=none"
             ) from error
-        settings = Settings(warm=self._warm or accelerated, hidden=self._hidden)
+        self._accelerated = accelerated
+        settings = Settings(hidden=self._hidden)
         try:
             self._keeper = self._nursery.keeper(parcel, settings, accelerated=accelerated)
         finally:
@@ -129,6 +133,13 @@ class Isolated:
                 self._home[1].close()
             self._home = (weakref.ref(module), Home.of(module))
         return self._home[1]
+
+    def _owner_of(self, source: Source) -> str:
+        """Return who shares a worker with a source: the package trusts itself, and strangers nobody."""
+        if not source.file and source.module.startswith(_OWN):
+            return _OWN
+        # What computes on an accelerator takes seconds to get there, so it has to stay.
+        return f"{source.module} {source.file}" if self._warm or self._accelerated else ""
 
     def _seed_of(self, cell: Cell) -> int:
         return row_problem(cell, self._problem).seed

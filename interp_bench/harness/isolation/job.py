@@ -37,6 +37,7 @@ class Job:
         source: where it is defined.
         technique: ``track/name``.
         seed: of the technique's own randomness.
+        owner: whose techniques may share one worker; empty for one that shares it with nobody.
         limits: what it may take.
     """
 
@@ -44,6 +45,7 @@ class Job:
     source: Source
     technique: str = ""
     seed: int = 0
+    owner: str = ""
     limits: Limits = field(default_factory=Limits)
 
     def as_json(self) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from interp_bench.harness.isolation.worker import (
 READY, ENDED, REFUSED = b"K", b"E", b"F"
 """Kinds of messages from a keeper to the harness."""
 
+_CLEAN = (b'"status":"ok"', b'"status":"skipped"')
 _LOOK = 0.01
 """Seconds between two looks at a worker's memory."""
 
@@ -56,11 +57,9 @@ class Settings:
     """How a keeper treats its workers.
 
     Attributes:
-        warm: whether a worker stays for the next trial of the same source, as an accelerator needs.
         hidden: files and folders that workers cannot read.
     """
 
-    warm: bool = False
     hidden: tuple[str, ...] = ()
 
 
@@ -115,8 +114,8 @@ class Keeper:
 
     def _do(self, job: Job) -> None:
         worker = self._worker
-        if worker is not None and any(job.source != past.source for past in worker.jobs):
-            # Warm workers are kept apart by source, so that none finds the answers of another.
+        if worker is not None and any(not job.owner or job.owner != past.owner for past in worker.jobs):
+            # No owner finds in a worker what techniques of others answered.
             self._end(worker)
             worker = None
         worker = worker or self._fork()
@@ -136,7 +135,7 @@ class Keeper:
     def _followed(self, watch: _Watch, worker: _Child) -> bool:
         """Tell the harness what comes of a job; return whether its worker stays."""
         ending = watch.run()
-        kept = self._settings.warm and ending.how == "answered" and watch.clean and not ending.left
+        kept = bool(watch.job.owner) and ending.how == "answered" and watch.clean and not ending.left
         if not kept:
             # Nothing of it may touch the machine while the answer is graded.
             _kill(worker.pid)
@@ -182,7 +181,7 @@ class _Watch:
 
     def __init__(self, worker: _Child, job: Job, harness: socket.socket) -> None:
         self._worker = worker
-        self._job = job
+        self.job = job
         self._harness = harness
         self._inbox = Inbox({REPORT: _LONGEST_REPORT, ANSWER: answers.MOST_BYTES + _LONGEST_REPORT})
         self._given = given_bytes()
@@ -198,7 +197,7 @@ class _Watch:
     @property
     def clean(self) -> bool:
         """Whether the worker found nothing wrong."""
-        return self._report is not None and b'"status":"ok"' in self._report
+        return self._report is not None and any(status in self._report for status in _CLEAN)
 
     def wipe(self) -> None:
         """Forget the answer."""
@@ -214,7 +213,7 @@ class _Watch:
         """
         self._worker.channel.setblocking(True)
         try:
-            send(self._worker.channel, JOB, self._job.as_json())
+            send(self._worker.channel, JOB, self.job.as_json())
         except Hangup:
             self._open = False
         self._worker.channel.setblocking(False)
@@ -230,7 +229,7 @@ class _Watch:
         poll.register(self._worker.output, select.POLLIN)
         poll.register(self._harness, select.POLLHUP | select.POLLRDHUP)
         begun = time.monotonic()
-        deadline = begun + self._job.limits.seconds + self._job.limits.around_seconds
+        deadline = begun + self.job.limits.seconds + self.job.limits.around_seconds
         while self._open:
             for descriptor, event in poll.poll(_LOOK * 1000):
                 if descriptor == self._harness.fileno():
@@ -251,7 +250,7 @@ class _Watch:
 
     def _excess(self) -> str:
         """Return what the worker takes too much of, or an empty string."""
-        limits, gauge = self._job.limits, self._gauge or self._before
+        limits, gauge = self.job.limits, self._gauge or self._before
         if self._written > limits.output_bytes:
             return "output"
         if gauge.look() > limits.memory_bytes:
@@ -267,7 +266,7 @@ class _Watch:
     @property
     def _late(self) -> bool:
         running = self._gauge is not None and self._gauge.seconds == 0.0
-        return running and self._gauge.running > self._job.limits.seconds  # type: ignore[union-attr]
+        return running and self._gauge.running > self.job.limits.seconds  # type: ignore[union-attr]
 
     def _read_messages(self) -> None:
         try:
@@ -299,7 +298,7 @@ class _Watch:
                 return
             self._written += len(data)
             self._tail = (self._tail + data)[-_TAIL:]
-            if self._written > self._job.limits.output_bytes:
+            if self._written > self.job.limits.output_bytes:
                 return
 
     def _ending(self, how: str, left: int) -> Ending:
