@@ -112,9 +112,12 @@ def test_a_nursery_that_is_killed_is_started_again(lab: Lab) -> None:
     assert lab.nursery._process is not None
     nursery = psutil.Process(lab.nursery._process.pid)
     below = nursery.children(recursive=True)
+    folder = Path(lab.nursery._folder)
+    assert folder.is_dir()
     nursery.kill()
     psutil.wait_procs(below, timeout=10)
     after = runner.run(lab.cell("reader")).trial
     assert (after.status, after.scores) == ("ok", before.scores)
     assert lab.nursery._process.pid != nursery.pid
+    assert not folder.exists()
     assert not any(process.is_running() for process in below)

@@ -8,11 +8,10 @@ import re
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-import psutil
 
 from interp_bench.harness.calling import Caller, Here
 from interp_bench.harness.discovery import load_techniques
@@ -121,13 +120,21 @@ class Lab:
 def count_family() -> int:
     """Return how many processes there are below this one, or that were forked from its nursery."""
     own = os.getpid()
-    mark = re.compile(rf"nursery import main; main\(\d+, {own}\)")
-    found = {process.pid for process in psutil.Process().children(recursive=True)}
-    for process in psutil.process_iter(["pid", "cmdline", "status"]):
-        if process.info["status"] != psutil.STATUS_ZOMBIE and mark.search(
-            " ".join(process.info["cmdline"] or [])
-        ):
-            found.add(process.pid)
+    mark = f"nursery import main; main\\(\\d+, {own}\\)".encode()
+    children: dict[int, list[int]] = {}
+    found = set()
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            pid = int(folder.name)
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            children.setdefault(int(parent), []).append(pid)
+            if re.search(mark, (folder / "cmdline").read_bytes()):
+                found.add(pid)
+    todo = [own]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found.update(below)
+        todo += below
     return len(found)
 
 

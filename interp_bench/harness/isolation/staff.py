@@ -19,6 +19,7 @@ from interp_bench.harness.isolation.job import Ending, Job
 from interp_bench.harness.isolation.keeper import ENDED, READY, REFUSED, Settings
 from interp_bench.harness.isolation.nursery import HELLO, KEEP
 from interp_bench.harness.isolation.packing import Parcel
+from interp_bench.harness.isolation.scratch import remove
 from interp_bench.harness.isolation.wire import Hangup, Message, receive, send
 from interp_bench.harness.isolation.worker import ANSWER, JOB
 
@@ -73,6 +74,7 @@ class Nursery:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._log: IO[bytes] | None = None
+        self._folder = ""
         self._greeted = False
 
     def start(self) -> None:
@@ -83,6 +85,8 @@ class Nursery:
         self._channel, theirs = socket.socketpair()
         self._channel.settimeout(_START)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        # Folders of keepers and workers lie in it, for a keeper that is killed cannot remove its own.
+        self._folder = tempfile.mkdtemp(prefix="interp-bench-")
         code = _CODE.format(descriptor=theirs.fileno(), parent=os.getpid())
         path = [entry or os.getcwd() for entry in sys.path]
         self._process = subprocess.Popen(
@@ -91,7 +95,7 @@ class Nursery:
             stdout=self._log,
             stderr=self._log,
             pass_fds=[theirs.fileno()],
-            env=environment(),
+            env=environment() | {"TMPDIR": self._folder},
             start_new_session=True,
         )
         theirs.close()
@@ -152,7 +156,9 @@ class Nursery:
                 self._process.wait()
         if self._log is not None:
             self._log.close()
-        self._channel = self._process = self._log = None
+        if self._folder:
+            remove(self._folder)
+        self._channel, self._process, self._log, self._folder = None, None, None, ""
 
     def _await_hello(self) -> None:
         assert self._channel is not None

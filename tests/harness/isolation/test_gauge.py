@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from interp_bench.harness.isolation.gauge import Gauge, family_bytes, given_bytes, own_bytes
+from interp_bench.harness.isolation.lineage import descendants
 from interp_bench.harness.isolation.packing import Segment, mapped
 
 if not Path("/proc/self/smaps_rollup").exists():
@@ -38,17 +39,20 @@ def test_memory_of_a_process_and_its_child() -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdout.readline()
-        gauge = Gauge(process.pid)
+        # Without a look at the family, in which other children of this process would count.
+        gauge, idle = Gauge(process.pid), own_bytes(process.pid)
+        gauge._next = float("inf")
         assert gauge.look() < MIB
         for _ in range(2):
             process.stdin.write(b"\n")
             process.stdin.flush()
             process.stdout.readline()
-        gauge._next = 0.0
+        assert 60 * MIB < gauge.look() < 70 * MIB
+        assert gauge.peak_bytes < 70 * MIB
+        (child,) = descendants(process.pid)
         # The child has the 64 MiB in common with its parent, so they count once.
-        assert 85 * MIB < gauge.look() < 105 * MIB
-        assert gauge.processes == 1
-        assert gauge.peak_bytes < 105 * MIB
+        assert 85 * MIB < family_bytes([process.pid, child]) - idle < 105 * MIB
+        assert own_bytes(child) > 90 * MIB
         process.stdin.write(b"\n")
 
 
