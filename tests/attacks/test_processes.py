@@ -107,18 +107,29 @@ def test_a_daemon_ends_with_the_trial_and_fails_it(lab: Lab, note: Path, isolate
 
 
 THREAD = """
+import _thread
 def go_on():
     while True:
         time.sleep(0.005)
-threading.Thread(target=go_on, daemon=False).start()
+START
 open(NOTE, "w").write(str(os.getpid()))
 return Guess(numbers=torch.full((4,), 0.5))
 """
 
 
-def test_a_thread_does_not_go_on_while_its_answer_is_graded(lab: Lab, note: Path) -> None:
-    trial = lab.run(THREAD.replace("NOTE", repr(str(note)))).trial
-    assert trial.status == "ok"
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [
+        ("threading.Thread(target=go_on).start()", "failed"),
+        # One that python keeps no list of.
+        ("_thread.start_new_thread(go_on, ())", "ok"),
+    ],
+)
+def test_a_thread_does_not_go_on_while_its_answer_is_graded(
+    lab: Lab, note: Path, start: str, status: str
+) -> None:
+    trial = lab.run(THREAD.replace("NOTE", repr(str(note))).replace("START", start)).trial
+    assert trial.status == status, trial.reason
     assert _gone(int(note.read_text(encoding="utf-8")))
 
 
