@@ -36,6 +36,35 @@ class Cost:
     backwards: int = 0
 
 
+class Accelerator:
+    """Memory of the accelerator that a model is on, during a call; nothing on the CPU.
+
+    Args:
+        device: of the model.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._cuda = device.type == "cuda"
+        self._allocated = 0
+
+    def start(self) -> None:
+        """Wait for what it still computes, and count from now on."""
+        if self._cuda:
+            torch.cuda.synchronize(self._device)
+            torch.cuda.reset_peak_memory_stats(self._device)
+            self._allocated = torch.cuda.memory_allocated(self._device)
+
+    def wait(self) -> None:
+        """Wait for what it still computes, so that the time of the call has it in."""
+        if self._cuda:
+            torch.cuda.synchronize(self._device)
+
+    def peak_bytes(self) -> int:
+        """Return the peak of allocated bytes above that at the start."""
+        return max(0, torch.cuda.max_memory_allocated(self._device) - self._allocated) if self._cuda else 0
+
+
 class CostMeter:
     """Measures a ``with`` block; a thread samples the resident memory every 10 ms.
 
@@ -54,11 +83,8 @@ class CostMeter:
 
     def __enter__(self) -> CostMeter:
         self._passes = (self._model.meter.forwards, self._model.meter.backwards)
-        self._cuda = self._model.device.type == "cuda"
-        if self._cuda:
-            torch.cuda.synchronize(self._model.device)
-            torch.cuda.reset_peak_memory_stats(self._model.device)
-            self._allocated = torch.cuda.memory_allocated(self._model.device)
+        self._accelerator = Accelerator(self._model.device)
+        self._accelerator.start()
         self._start = self._peak = self._process.memory_info().rss
         self._thread = threading.Thread(target=self._sample, daemon=True, name="interp-bench-memory")
         self._thread.start()
@@ -69,16 +95,15 @@ class CostMeter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._cuda and error is None:
-            torch.cuda.synchronize(self._model.device)
+        if error is None:
+            self._accelerator.wait()
         seconds = time.perf_counter() - self._wall
         cpu_seconds = time.process_time() - self._cpu
         self._done.set()
         self._thread.join()
         self._peak = max(self._peak, self._process.memory_info().rss)
         extra = self._peak - self._start
-        if self._cuda:
-            extra += torch.cuda.max_memory_allocated(self._model.device) - self._allocated
+        extra += self._accelerator.peak_bytes()
         meter = self._model.meter
         self.cost = Cost(
             seconds=seconds,

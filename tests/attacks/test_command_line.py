@@ -6,6 +6,7 @@ import builtins
 import json
 import os
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -251,7 +252,7 @@ def test_nothing_can_be_written_that_somebody_else_reads(isolated: Project) -> N
     before = {path: path.read_bytes() for path in mine if path.exists()}
     others = [site / "cheat-of-a-test.pth", site / "cheat_of_a_test.py", package / "cheat_of_a_test.py",
               package / "__pycache__" / "cheat_of_a_test.pyc", Path.home() / ".cheat-of-a-test",
-              Path("/tmp/cheat-of-a-test")]  # fmt: skip
+              Path(tempfile.gettempdir(), "cheat-of-a-test")]  # fmt: skip
     paths = json.dumps([str(path) for path in mine + others])
     file = written(isolated, head=SEARCH, body=WRITE.format(paths=paths).strip())
     bench(isolated, "--bench-technique", file)

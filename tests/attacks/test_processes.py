@@ -135,9 +135,9 @@ def test_a_thread_does_not_go_on_while_its_answer_is_graded(
 
 SPREAD = """
 import builtins, importlib.abc
-os.environ["LD_PRELOAD"] = "/tmp/cheat.so"
-os.environ["PYTHONPATH"] = "/tmp/cheat"
-sys.path.insert(0, "/tmp/cheat")
+os.environ["LD_PRELOAD"] = "/opt/cheat.so"
+os.environ["PYTHONPATH"] = "/opt/cheat"
+sys.path.insert(0, "/opt/cheat")
 builtins.cheated = True
 class Hook(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -149,7 +149,7 @@ gc.callbacks.append(lambda *_: None)
 """
 TRACES = """
 import builtins
-tell([os.environ.get("LD_PRELOAD"), os.environ.get("PYTHONPATH"), "/tmp/cheat" in sys.path,
+tell([os.environ.get("LD_PRELOAD"), os.environ.get("PYTHONPATH"), "/opt/cheat" in sys.path,
       hasattr(builtins, "cheated"), [type(f).__name__ for f in sys.meta_path if type(f).__name__ == "Hook"],
       "cheated" in sys.modules, len(gc.callbacks)])
 """

@@ -66,7 +66,9 @@ def test_a_broken_contract_fails_in_one_line(project: Project) -> None:
     project.technique(body="problem.model.module.train()")
     result = project.bench(*SMALL, "--bench-technique", "mine.py")
     result.assert_outcomes(passed=4, failed=2)
-    result.stdout.fnmatch_lines(["failed: ContractError: left the model in training mode"])
+    result.stdout.fnmatch_lines(
+        ["failed: ContractError: left the model in training mode; put it back with .train(False)"]
+    )
 
 
 def test_x_stops_at_the_first_failure_and_keeps_what_ran(project: Project) -> None:

@@ -219,7 +219,7 @@ def _as_reported(reply: Reply, cell: Cell, attended: Attended, limits: Limits) -
     attended.cost = Cost(
         seconds=attended.cost.seconds,
         cpu_seconds=attended.cost.cpu_seconds,
-        peak_memory_mb=attended.cost.peak_memory_mb,
+        peak_memory_mb=attended.cost.peak_memory_mb + report.accelerator_bytes / _MIB,
         forwards=report.forwards,
         backwards=report.backwards,
     )

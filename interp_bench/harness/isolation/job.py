@@ -66,6 +66,7 @@ class Report(BaseModel):
         status, reason: of the trial, apart from what grading finds.
         trace: traceback in text.
         warnings: how many of each category.
+        accelerator_bytes: peak memory of the accelerator above that at the start of the call.
         forwards, backwards: passes through the model, as its handle counted them.
         spoilt: whether weights or tensors of the problem were changed.
         answered: whether an answer follows.
@@ -78,6 +79,7 @@ class Report(BaseModel):
     reason: Text = ""
     trace: Text = ""
     warnings: dict[Annotated[str, Field(max_length=200)], Count] = Field(default={}, max_length=100)
+    accelerator_bytes: Count = 0
     forwards: Count = 0
     backwards: Count = 0
     spoilt: bool = False

@@ -37,7 +37,6 @@ _OF_ITS_OWN = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     # With all memory in huge pages a fork takes a third of the time, for it copies tables of pages.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-    "PYTHONMALLOC": "malloc",
 }
 
 _SECRETIVE = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY")

@@ -23,8 +23,9 @@ from interp_bench.harness.isolation.kernel import Refused
 from interp_bench.harness.isolation.loading import function_of
 from interp_bench.harness.isolation.rlimits import ProcessLimits, set_limits
 from interp_bench.harness.isolation.wire import Hangup, receive, send
+from interp_bench.harness.meter import Accelerator
 from interp_bench.harness.sight import Sight
-from interp_bench.model.handle import Meter
+from interp_bench.model.handle import Model
 
 JOB, STARTED, STOPPED, REPORT, ANSWER = b"J", b"S", b"D", b"R", b"A"
 """Kinds of messages between a worker and its keeper."""
@@ -84,7 +85,7 @@ def _done(channel: socket.socket, job: Job, show: Show) -> tuple[Report, bytes]:
 
 def _called(channel: socket.socket, job: Job, sight: Sight) -> tuple[Report, bytes]:
     call, answer_type = function_of(job)
-    passes = _Passes(channel, sight.problem.model.meter)
+    passes = _Passes(channel, sight.problem.model)
     problem = replace(sight.problem, seed=job.seed)
     attended = attend(call, problem, sight, meter=passes)
     answer = b""
@@ -102,6 +103,7 @@ def _reported(attended: Attended, passes: _Passes | None = None, *, answered: bo
             # Lone surrogates in it, as of a file's odd name, are no text that goes over the wire.
             "trace": fault.trace.encode("utf-8", "backslashreplace").decode()[-20_000:] if fault else "",
             "warnings": {name[:200]: count for name, count in attended.warnings.most_common(100)},
+            "accelerator_bytes": passes.accelerator_bytes if passes else 0,
             "forwards": passes.forwards if passes else 0,
             "backwards": passes.backwards if passes else 0,
             "spoilt": attended.spoilt,
@@ -113,20 +115,26 @@ def _reported(attended: Attended, passes: _Passes | None = None, *, answered: bo
 class _Passes:
     """Counts passes during a block, and tells the keeper when it starts and ends, who measures it."""
 
-    def __init__(self, channel: socket.socket, meter: Meter) -> None:
+    def __init__(self, channel: socket.socket, model: Model) -> None:
         self._channel = channel
-        self._meter = meter
-        self.forwards = self.backwards = 0
+        self._meter = model.meter
+        # Its memory is no process's, so that only who uses it can tell.
+        self._accelerator = Accelerator(model.device)
+        self.forwards = self.backwards = self.accelerator_bytes = 0
 
     def __enter__(self) -> _Passes:
         self._before = (self._meter.forwards, self._meter.backwards)
+        self._accelerator.start()
         send(self._channel, STARTED)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None:
+            self._accelerator.wait()
         send(self._channel, STOPPED)
+        self.accelerator_bytes = self._accelerator.peak_bytes()
         self.forwards = self._meter.forwards - self._before[0]
         self.backwards = self._meter.backwards - self._before[1]
 
