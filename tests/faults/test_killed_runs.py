@@ -40,7 +40,7 @@ def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
     """Start ``pytest --bench`` in a process group of its own."""
     environment = {name: value for name, value in os.environ.items() if "AUTOLOAD" not in name}
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--bench", "-v", *arguments],
+        [sys.executable, "-m", "pytest", "--bench", "--bench-isolate=none", "-v", *arguments],
         cwd=project.path,
         env=environment | {MARK: str(project.path)},
         stdout=subprocess.DEVNULL,

@@ -75,10 +75,6 @@ ENDED = {
         import multiprocessing
         with multiprocessing.get_context("spawn").Pool(1) as pool: assert pool.map(abs, [-1, 2]) == [1, 2]
         """,
-    "a pool of a server": """
-        import multiprocessing
-        with multiprocessing.get_context("forkserver").Pool(1) as pool: assert pool.map(abs, [-1]) == [1]
-        """,
     "joblib": """
         from joblib import Parallel, delayed
         assert Parallel(n_jobs=2)(delayed(abs)(-number) for number in range(3)) == [0, 1, 2]
@@ -97,6 +93,14 @@ ENDED = {
         """,
     "a child that answers too": "child = os.fork()\nif child: os.waitpid(child, 0)",
 }
+
+
+def test_a_pool_that_is_reached_through_a_socket_is_refused_and_ends(lab: Lab) -> None:
+    body = """
+        import multiprocessing
+        with multiprocessing.get_context("forkserver").Pool(1) as pool: assert pool.map(abs, [-1]) == [1]
+        """
+    lab.check(_plain(body), "failed", r"PermissionError: \[Errno 1\] .*")
 
 
 @pytest.mark.parametrize("name", ENDED)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp_bench.harness.guards import ContentState, ModuleState, ProcessState
+from interp_bench.harness.guards import ContentState, ModuleState
+from interp_bench.harness.process_state import ProcessState
 from interp_bench.techniques.triggers import guess, patches, search, tokens, trivial
 from interp_bench.tracks.catalogue import CATALOGUE
 from interp_bench.tracks.triggers import TRACK, Trigger, TriggerProblem
