@@ -27,6 +27,7 @@ POLL_SECONDS = 0.1
 STORE_BYTES = 128 * 2**20
 """Shared memory for messages; trials are small, and what is left over is for models."""
 
+_ATTEMPTS = 3
 _LONGEST_FOLDER = 40  # Ray's sockets lie 64 characters below, and their paths end at 104 on some systems
 
 # Ray reads these when it is imported or started. Cards are hidden from trials that ask for none.
@@ -111,7 +112,19 @@ class RayCluster:
                 settings["_temp_dir"] = self._folder.name
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ray.init(self._address or "local", **settings)
+            self._init(settings)
+
+    def _init(self, settings: dict[str, Any]) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                ray.init(self._address or "local", **settings)
+                return
+            except ConnectionAbortedError:
+                # A client server looks at the process that it starts for a client once, now and then
+                # before that runs its program, and then takes it for dead (Ray 2.60, proxier.py).
+                if attempt == _ATTEMPTS:
+                    raise
+                ray.shutdown()
 
     def machines(self) -> list[Resources]:
         """Return what each machine offers in all."""
