@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -41,10 +41,6 @@ class Limits:
     disk_bytes: int = 32 << 30
     processes: int = 512
     around_seconds: float = 60.0
-
-    def as_numbers(self) -> dict[str, float]:
-        """Return the limits as a dict of numbers."""
-        return asdict(self)
 
 
 def parse_limits(tier: str, *, workers: int, timeout: str = "", memory: str = "") -> Limits:

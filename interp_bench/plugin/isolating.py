@@ -10,6 +10,7 @@ from interp_bench.harness import discovery
 from interp_bench.harness.calling import Caller, Here
 from interp_bench.harness.folders import task_files
 from interp_bench.harness.isolation.caller import Isolated
+from interp_bench.harness.isolation.dumping import hide_memory
 from interp_bench.harness.isolation.registering import Registrar
 from interp_bench.harness.isolation.sandbox import offered
 from interp_bench.harness.isolation.staff import the_nursery
@@ -50,6 +51,9 @@ def caller(options: Options, places: Sequence[Path], *, workers: int) -> Caller:
     limits = parse_limits(options.tier, workers=workers, timeout=options.timeout, memory=options.memory)
     if options.isolate == "none":
         return Here()
+    if any(offer.name == "files" and offer.lack for offer in offered()):
+        # Landlock keeps workers out of the memory of other processes too; this is the next best.
+        hide_memory()
     return Isolated(
         the_nursery(discovery.PACKAGES),
         limits,

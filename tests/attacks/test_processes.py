@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.attacks.conftest import HALF, WORKERS, Tells, needs_wall, skill_without
-from tests.isolated.lab import Lab
+from tests.isolated.lab import Lab, gone
 
 SHARED = Path("/dev/shm")
 
@@ -103,7 +103,7 @@ def test_a_daemon_ends_with_the_trial_and_fails_it(lab: Lab, note: Path, isolate
     trial = lab.run(DAEMON.replace("NOTE", repr(str(note))), isolate=isolate).trial
     assert trial.status == "failed"
     assert trial.reason.startswith("ContractError: left "), trial.reason
-    assert _gone(int(note.read_text(encoding="utf-8")))
+    assert gone(int(note.read_text(encoding="utf-8")))
 
 
 THREAD = """
@@ -130,7 +130,7 @@ def test_a_thread_does_not_go_on_while_its_answer_is_graded(
 ) -> None:
     trial = lab.run(THREAD.replace("NOTE", repr(str(note))).replace("START", start)).trial
     assert trial.status == status, trial.reason
-    assert _gone(int(note.read_text(encoding="utf-8")))
+    assert gone(int(note.read_text(encoding="utf-8")))
 
 
 SPREAD = """
@@ -162,15 +162,3 @@ def test_nothing_is_left_to_the_worker_of_another(lab: Lab, tells: Tells, isolat
     assert lab.run(SPREAD + HALF, runner=runner).trial.skill == skill_without(lab)
     assert tells(TRACES, runner=runner) == clean
     assert clean[2:6] == [False, False, [], False]
-
-
-def _gone(pid: int) -> bool:
-    """Return whether a process has ended; the kernel may need a moment for one that was killed."""
-    try:
-        process = psutil.Process(pid)
-        process.wait(timeout=10)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        return process.status() == psutil.STATUS_ZOMBIE
-    return True

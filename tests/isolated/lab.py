@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
+
 from interp_bench.harness.calling import Caller, Here
 from interp_bench.harness.discovery import load_techniques
 from interp_bench.harness.isolation.caller import Isolated
@@ -149,3 +151,15 @@ def settled(count: Callable[[], int], wanted: int | None) -> int:
         if (new := count()) != now:
             now, since = new, time.monotonic()
     return now
+
+
+def gone(pid: int) -> bool:
+    """Return whether a process has ended; the kernel may need a moment for one that was killed."""
+    try:
+        process = psutil.Process(pid)
+        process.wait(timeout=10)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True

@@ -6,8 +6,7 @@ import re
 import signal
 import weakref
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from torch import nn
 
 from interp_bench.errors import ContractError, InterpBenchError, IsolationError
 from interp_bench.harness.attending import Attended
+from interp_bench.harness.calling import Show
 from interp_bench.harness.faults import Fault, fault_of, printable, shortened
 from interp_bench.harness.grid import Cell
 from interp_bench.harness.isolation import answers
@@ -29,8 +29,6 @@ from interp_bench.harness.meter import Cost
 from interp_bench.harness.problems import row_problem
 from interp_bench.harness.sight import Sight
 from interp_bench.harness.trial import Status
-
-Show = Callable[[], AbstractContextManager[Sight]]
 
 _MIB = 2**20
 _OWN = "interp_bench.techniques."
@@ -79,12 +77,13 @@ class Isolated:
                 self._hold(cell, sight)
             self._held = held
         assert self._keeper is not None
+        source = source_of(technique)
         job = Job(
             do="call",
-            source=source_of(technique),
+            source=source,
             technique=technique.id,
             seed=self._seed_of(cell),
-            owner=self._owner_of(source_of(technique)),
+            owner=self._owner_of(source),
             limits=self._limits,
         )
         reply = self._keeper.do(job)

@@ -7,10 +7,9 @@ come after, and these may look through all of their memory.
 from __future__ import annotations
 
 import ctypes
-import struct
 from collections.abc import Iterator, Mapping
 
-_HEAD = struct.Struct("<cQ")
+from interp_bench.harness.isolation.wire import HEAD
 
 
 class Inbox:
@@ -37,10 +36,10 @@ class Inbox:
         rest = memoryview(data)
         while len(rest) and not self.broken:
             if self._body is None:
-                missing = _HEAD.size - len(self._head)
+                missing = HEAD.size - len(self._head)
                 self._head += rest[:missing]
                 rest = rest[missing:]
-                if len(self._head) < _HEAD.size:
+                if len(self._head) < HEAD.size:
                     return
                 self._begin()
             if self._body is not None:
@@ -58,7 +57,7 @@ class Inbox:
             wipe(self._body)
 
     def _begin(self) -> None:
-        self._kind, length = _HEAD.unpack(self._head)
+        self._kind, length = HEAD.unpack(self._head)
         self._head.clear()
         self.broken = length > self._limits.get(self._kind, 0)
         if not self.broken:

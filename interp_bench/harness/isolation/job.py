@@ -68,7 +68,6 @@ class Report(BaseModel):
         warnings: how many of each category.
         accelerator_bytes: peak memory of the accelerator above that at the start of the call.
         forwards, backwards: passes through the model, as its handle counted them.
-        spoilt: whether weights or tensors of the problem were changed.
         answered: whether an answer follows.
         found: what a source registers, where that was asked.
     """
@@ -82,7 +81,6 @@ class Report(BaseModel):
     accelerator_bytes: Count = 0
     forwards: Count = 0
     backwards: Count = 0
-    spoilt: bool = False
     answered: bool = False
     found: tuple[dict[str, Any], ...] = ()
 

@@ -57,8 +57,6 @@ def _prepare(asked: dict[str, list[str]]) -> None:
     # With one thread torch starts no others; workers set what they are told.
     torch.set_num_threads(1)
     load_packages(asked["packages"])
-    for name in asked["modules"]:
-        _import(name)
 
 
 def _keep(channel: socket.socket, message: Message) -> None:

@@ -98,7 +98,7 @@ class Nursery:
             start_new_session=True,
         )
         theirs.close()
-        send(self._channel, HELLO, {"path": path, "packages": list(self._packages), "modules": []})
+        send(self._channel, HELLO, {"path": path, "packages": list(self._packages)})
         self._greeted = False
         atexit.register(self.close)
 

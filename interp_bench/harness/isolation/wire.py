@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_HEAD = struct.Struct("<cQ")
+HEAD = struct.Struct("<cQ")
+"""Kind and length, before the body of every message."""
+
 _CHUNK = 1 << 20
 _MOST_DESCRIPTORS = 16
 
@@ -53,7 +55,7 @@ def send(
         Hangup: the other process is gone.
     """
     data = json.dumps(body).encode() if isinstance(body, dict) else body
-    head = _HEAD.pack(kind, len(data))
+    head = HEAD.pack(kind, len(data))
     try:
         if descriptors:
             socket.send_fds(channel, [head], list(descriptors))
@@ -77,15 +79,15 @@ def receive(channel: socket.socket, *, limit: int | None = None) -> Message:
         ValueError: the message is larger than the limit.
     """
     try:
-        head, descriptors, _, _ = socket.recv_fds(channel, _HEAD.size, _MOST_DESCRIPTORS)
-        while 0 < len(head) < _HEAD.size:
-            more = channel.recv(_HEAD.size - len(head))
+        head, descriptors, _, _ = socket.recv_fds(channel, HEAD.size, _MOST_DESCRIPTORS)
+        while 0 < len(head) < HEAD.size:
+            more = channel.recv(HEAD.size - len(head))
             if not more:
                 break
             head += more
-        if len(head) < _HEAD.size:
+        if len(head) < HEAD.size:
             raise Hangup("the other process has closed its end")
-        kind, length = _HEAD.unpack(head)
+        kind, length = HEAD.unpack(head)
         if limit is not None and length > limit:
             raise ValueError(f"a message of {length} bytes; at most {limit} are taken")
         return Message(kind=kind, body=_exactly(channel, length), descriptors=tuple(descriptors))

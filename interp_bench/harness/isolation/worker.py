@@ -106,7 +106,6 @@ def _reported(attended: Attended, passes: _Passes | None = None, *, answered: bo
             "accelerator_bytes": passes.accelerator_bytes if passes else 0,
             "forwards": passes.forwards if passes else 0,
             "backwards": passes.backwards if passes else 0,
-            "spoilt": attended.spoilt,
             "answered": answered,
         }
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.isolated.lab import gone
+
 if not Path("/proc/self/status").exists():
     pytest.skip("processes are found in /proc", allow_module_level=True)
 
@@ -38,17 +40,6 @@ def run(body: str) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
-
-
-def gone(pid: int) -> bool:
-    try:
-        process = psutil.Process(pid)
-        process.wait(timeout=10)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        return process.status() == psutil.STATUS_ZOMBIE
-    return True
 
 
 DAEMON = """
