@@ -50,8 +50,7 @@ def technique_record(technique: Technique) -> dict[str, Any]:
 
 def task_record(task: Task) -> dict[str, Any]:
     """Return what is registered of a task; its arguments are the dials of its difficulty."""
-    quick = None if task.quick is None else _needs_record(task.quick)
-    return {**_entry_record(task), "dials": dict(task.arguments), "quick": quick}
+    return {**_entry_record(task), "dials": dict(task.arguments)}
 
 
 def load_entries() -> tuple[tuple[Technique, ...], tuple[Task, ...]]:
@@ -89,6 +88,7 @@ def _entry_record(entry: Entry) -> dict[str, Any]:
         "version": entry.version,
         "summary": entry.summary,
         "needs": _needs_record(entry.needs),
+        "quick": None if entry.quick is None else _needs_record(entry.quick),
         "origin": _relative(entry.origin),
     }
 

@@ -52,9 +52,9 @@ class Row:
     fingerprint: str
     technique: Technique | None
 
-    def suits(self, spec: ModelSpec) -> bool:
-        """Return whether it applies to a model; the truth always does."""
-        return self.technique is None or _unmet(self.technique, spec) is None
+    def suits(self, spec: ModelSpec, *, brief: bool) -> bool:
+        """Return whether it applies to a model, or is asked there in a brief run; the truth always is."""
+        return self.technique is None or _unmet(self.technique, spec, brief) is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,7 @@ class Grid:
         techniques, tasks, specs, seeds: the selection; ceiling and floor rows are added to it.
         floors: the guessing technique of each track, by the track's name.
         device: device to run on.
-        brief: whether tasks keep to the models that they name for the quick tier.
+        brief: whether tasks and techniques keep to the models that they name for the quick tier.
         controls: negative controls that each problem is asked with too, as far as its track offers them.
         few_controls: whether controls keep to one task a track, the first seed, and small models
             (``FEW_PARAMS``).
@@ -194,10 +194,10 @@ class Grid:
         tasks = sorted(self.tasks, key=lambda task: task.id)
         for spec in sorted(self.specs, key=lambda spec: (-spec.params, spec.id)):
             revision = spec.revision
-            asked = [task for task in tasks if self._unmet_task(task, spec) is None]
+            asked = [task for task in tasks if _unmet(task, spec, self.brief) is None]
             controlled = self._controlled(asked, spec)
             for seed, task in product(self.seeds, asked):
-                applicable = [row for row in rows[task.track.name] if row.suits(spec)]
+                applicable = [row for row in rows[task.track.name] if row.suits(spec, brief=self.brief)]
                 for control in ("", *controlled.get((task.id, seed), ())):
                     for row in applicable:
                         # The truth needs no network to be found in, so it answers no control.
@@ -266,8 +266,7 @@ class Grid:
                 if control not in track.controls
             ]
         for spec in self.specs:
-            reasons = {task.id: self._unmet_task(task, spec) for task in self.tasks}
-            reasons |= {technique.id: _unmet(technique, spec) for technique in self.techniques}
+            reasons = {e.id: _unmet(e, spec, self.brief) for e in (*self.tasks, *self.techniques)}
             absent += [
                 Absent(what=f"{name} on {spec.id}", reason=reason)
                 for name, reason in reasons.items()
@@ -275,16 +274,13 @@ class Grid:
             ]
         return absent
 
-    def _unmet_task(self, task: Task, spec: ModelSpec) -> str | None:
-        reason = _unmet(task, spec)
-        if reason is None and self.brief and task.quick is not None:
-            reason = task.quick.unmet_by(spec.modality, spec.kind, spec.params)
-            return reason and f"{reason} in the quick tier; name the task or the model to run it all the same"
-        return reason
 
-
-def _unmet(entry: Entry, spec: ModelSpec) -> str | None:
-    return entry.needs.unmet_by(spec.modality, spec.kind, spec.params)
+def _unmet(entry: Entry, spec: ModelSpec, brief: bool) -> str | None:
+    reason = entry.needs.unmet_by(spec.modality, spec.kind, spec.params)
+    if reason is None and brief and entry.quick is not None:
+        reason = entry.quick.unmet_by(spec.modality, spec.kind, spec.params)
+        return reason and f"{reason} in the quick tier; name a task or a model to run it all the same"
+    return reason
 
 
 def _row(technique: Technique) -> Row:

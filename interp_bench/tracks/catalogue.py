@@ -60,6 +60,8 @@ class Entry:
         arguments: keyword arguments with their defaults.
         summary: first line of the docstring.
         origin: file that defines it.
+        quick: models that it runs on where nothing but the quick tier selects it; all that meet
+            its needs when None.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Entry:
     arguments: MappingProxyType[str, Any]
     summary: str
     origin: Path
+    quick: Needs | None = None
 
     @property
     def id(self) -> str:
@@ -98,14 +101,7 @@ class Technique(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Entry):
-    """A registered task: called with a Model and a seed, it plants, certifies and returns Planted.
-
-    Attributes:
-        quick: models that it runs on where nothing but the quick tier selects it; all that meet
-            its needs when None.
-    """
-
-    quick: Needs | None = None
+    """A registered task: called with a Model and a seed, it plants, certifies and returns Planted."""
 
 
 @dataclass(slots=True)
@@ -161,6 +157,7 @@ def technique(
     access: Access = "activations",
     cost: str = "",
     needs: Needs | None = None,
+    quick: Needs | None = None,
     floor: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as a technique; its annotations say on which track.
@@ -171,6 +168,8 @@ def technique(
         access: the deepest access to the model that it uses.
         cost: cost in words.
         needs: which models it applies to; any when None.
+        quick: on which of them a dear technique runs where nothing but the quick tier selects it, so
+            that the tier stays within minutes; naming a model or a task lifts this.
         floor: True for a technique that guesses.
 
     Returns:
@@ -189,7 +188,7 @@ def technique(
             raise RegistrationError(f"{where}: cites is empty; say where the technique comes from")
         CATALOGUE.add(
             Technique(
-                **_common(function, where, track, version, needs, given=1),
+                **_common(function, where, track, version, needs, quick, given=1),
                 cites=cites,
                 access=access,
                 cost=cost,
@@ -231,7 +230,7 @@ def task(
         track = next((t for t in CATALOGUE.tracks.values() if t.problem_type is arguments[0]), None)
         if track is None or track.truth_type is not arguments[1]:
             raise RegistrationError(f"{where}: Planted[...] does not name the Problem and Truth of one track")
-        CATALOGUE.add(Task(**_common(function, where, track, version, needs, given=2), quick=quick))
+        CATALOGUE.add(Task(**_common(function, where, track, version, needs, quick, given=2)))
         return function
 
     return register
@@ -280,6 +279,7 @@ def _common(
     track: Track[Any, Any, Any],
     version: int,
     needs: Needs | None,
+    quick: Needs | None,
     given: int,
 ) -> dict[str, Any]:
     if version < 1:
@@ -297,6 +297,7 @@ def _common(
         "function": function,
         "version": version,
         "needs": needs or Needs(),
+        "quick": quick,
         "arguments": MappingProxyType(dict(_keyword_defaults(function, where, given))),
         "summary": summary,
         "origin": Path(function.__code__.co_filename).resolve(),

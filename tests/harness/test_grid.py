@@ -54,9 +54,19 @@ def test_the_quick_tier_keeps_a_task_to_the_models_it_names(full: Grid) -> None:
     grid = dataclasses.replace(full, tasks=[task], brief=True)
     assert {cell.spec.id for cell in grid.cells} == {"small"}
     assert [absent.what for absent in grid.explain()] == ["guessing/numbers on large"]
-    assert "in the quick tier; name the task" in grid.explain()[0].reason
+    assert "in the quick tier; name a task" in grid.explain()[0].reason
     named = dataclasses.replace(grid, brief=False)
     assert {cell.spec.id for cell in named.cells} == {"small", "large"}
+
+
+def test_the_quick_tier_keeps_a_dear_technique_to_the_models_it_names(full: Grid) -> None:
+    half = dataclasses.replace(CATALOGUE.techniques["guessing/half"], quick=Needs(max_params=100))
+    grid = dataclasses.replace(full, techniques=[half], brief=True)
+    assert {cell.spec.id for cell in grid.cells if cell.row.name == "half"} == {"small"}
+    assert {cell.spec.id for cell in grid.cells if cell.row.name == "ceiling"} == {"small", "large"}
+    assert "in the quick tier; name a task or a model" in grid.explain()[0].reason
+    named = dataclasses.replace(grid, brief=False)
+    assert {cell.spec.id for cell in named.cells if cell.row.name == "half"} == {"small", "large"}
 
 
 def test_a_task_that_needs_room_is_kept_off_small_models(full: Grid) -> None:
