@@ -79,11 +79,16 @@ class Stages:
         """Return whether the problem of a cell is the one that is planted."""
         return cell.problem == self._problem
 
-    def of(self, cell: Cell) -> Stage:
-        """Return the stage of a cell's problem, planted now unless it stands already."""
+    def of(self, cell: Cell, announce: Callable[[Sight], None] = lambda sight: None) -> Stage:
+        """Return the stage of a cell's problem, planted now unless it stands already.
+
+        Args:
+            cell: the cell.
+            announce: called with what rows will see once it is planted, before the guesses are scored.
+        """
         if not self.stands(cell):
             self.drop()
-            self._stage = self._prepare(cell)
+            self._stage = self._prepare(cell, announce)
             self._problem = cell.problem
         return self._stage
 
@@ -117,7 +122,7 @@ class Stages:
         self._open = None
         gc.collect()
 
-    def _prepare(self, cell: Cell) -> Stage:
+    def _prepare(self, cell: Cell, announce: Callable[[Sight], None]) -> Stage:
         stage = Stage()
         start = time.perf_counter()
         process = ProcessState()
@@ -127,14 +132,15 @@ class Stages:
                 warnings.simplefilter("ignore")
                 model = self._pristine(cell)
                 start = time.perf_counter()
-                stage.fault = self._plant(cell, model, stage) or self._calibrate(cell, stage)
+                stage.fault = self._plant(cell, model, stage)
+                if stage.fault is None:
+                    announce(stage.sights[""])
+                    stage.fault = self._calibrate(cell, stage)
         except Exception as error:
             stage.fault = fault_of(error, f"task {cell.task.id}: ")
         finally:
             process.repair()
         stage.seconds = time.perf_counter() - start
-        if stage.fault is None and stage.planted is not None:
-            stage.sights[""] = Sight.of(stage.planted.problem)
         return stage
 
     def _pristine(self, cell: Cell) -> Model:
@@ -157,6 +163,7 @@ class Stages:
         certificate = stage.planted.certificate
         if not certificate.passed:
             return Fault(status="invalid", reason=f"not certified: {certificate.reason}")
+        stage.sights[""] = Sight.of(stage.planted.problem)
         return None
 
     def _calibrate(self, cell: Cell, stage: Stage) -> Fault | None:
