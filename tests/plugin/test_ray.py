@@ -111,7 +111,7 @@ def test_a_worker_keeps_its_processor_while_it_waits_for_its_post(monkeypatch: p
         post("arrived")
         return "done"
 
-    monkeypatch.setattr(ray_cluster.ray, "get", get)
+    monkeypatch.setattr("ray.get", get)
     monkeypatch.setattr(ray_cluster, "run_group", two_posts)
     assert ray_cluster.work(cast("Assignment", None), box) == "done"
     assert waited == [False, False]
