@@ -18,11 +18,11 @@ from interp_bench.techniques.features.autoencoder import Autoencoder, Training, 
 from interp_bench.techniques.features.fast_ica import fast_ica
 from interp_bench.techniques.features.guess import random
 from interp_bench.techniques.features.k_means import k_means
-from interp_bench.techniques.features.l1_autoencoder import l1_autoencoder, l1_loss
+from interp_bench.techniques.features.l1_autoencoder import l1_autoencoder
 from interp_bench.techniques.features.neurons import neurons
 from interp_bench.techniques.features.nmf import nmf
 from interp_bench.techniques.features.pca import pca
-from interp_bench.techniques.features.topk_autoencoder import largest, topk_autoencoder, topk_loss
+from interp_bench.techniques.features.topk_autoencoder import largest, topk_autoencoder
 from interp_bench.tracks.catalogue import CATALOGUE
 from interp_bench.tracks.features import TRACK, Dictionary, FeatureProblem, FeatureTruth
 
