@@ -70,7 +70,8 @@ class ArchetypalAutoencoder(Coder):
 
     def codes(self, x: Tensor) -> Tensor:
         """Return the k largest codes of each sample."""
-        pre_codes = functional.linear(x - self.decoder_bias, self.encoder, self.encoder_bias)
+        bias = self.encoder_bias - self.encoder @ self.decoder_bias
+        pre_codes = functional.linear(x, self.encoder, bias)
         return largest(pre_codes, min(self.k, len(self.encoder)))
 
     def loss(self, x: Tensor, moment: Moment) -> Tensor:

@@ -32,7 +32,7 @@ class Moment:
 
     def note(self, codes: Tensor) -> None:
         """Note which latents fire in a batch of codes (batch, n_latents)."""
-        self.idle.add_(1).masked_fill_((codes.detach() > 0).any(dim=0), 0)
+        self.idle.add_(1).masked_fill_(codes.detach().amax(dim=0) > 0, 0)
 
     @property
     def dead(self) -> Tensor:
@@ -93,8 +93,8 @@ class Autoencoder(Coder):
         return self.decoder
 
     def pre_codes(self, x: Tensor) -> Tensor:
-        """Return (batch, n_latents) before the activation function."""
-        return F.linear(x - self.decoder_bias, self.encoder, self.encoder_bias)
+        """Return ``W (x - b) + c`` (batch, n_latents), as ``W x + (c - W b)``: one product less for gradients."""
+        return F.linear(x, self.encoder, self.encoder_bias - self.encoder @ self.decoder_bias)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return (batch, d)."""
@@ -198,7 +198,8 @@ def train(coder: Coder, x: Tensor, training: Training, generator: Generator) -> 
     for tensor in tensors:
         tensor.requires_grad_()
     for step in range(steps):
-        batch = x[torch.randint(len(x), (training.batch,), generator=generator).to(x.device)]
+        chosen = torch.randint(len(x), (training.batch,), generator=generator)
+        batch = x.index_select(0, chosen.to(x.device))
         moment.progress = step / steps
         with torch.enable_grad():
             gradients = torch.autograd.grad(coder.loss(batch, moment), tensors)
@@ -216,4 +217,4 @@ def train(coder: Coder, x: Tensor, training: Training, generator: Generator) -> 
 
 def reconstruction_error(x: Tensor, reconstruction: Tensor) -> Tensor:
     """Return the squared error, summed over dimensions and averaged over samples."""
-    return (x - reconstruction).square().sum(dim=1).mean()
+    return F.mse_loss(reconstruction, x, reduction="sum") / len(x)

@@ -13,8 +13,8 @@ AUXILIARY = 1 / 32
 def revival(error: Tensor, pre_codes: Tensor, decoder: Tensor, moment: Moment) -> Tensor | None:
     """Return the auxiliary loss ``AUXILIARY * |e - e'|^2`` of Gao et al. 2024, section 2.4 and appendix A.2.
 
-    ``e'`` is decoded from the largest positive codes of dead latents alone, half the width of them, or
-    all dead ones where there are fewer; the loss is then smaller in proportion, as in sae-lens.
+    ``e'`` is decoded from the largest codes of dead latents alone, half as many as dimensions, or all dead
+    ones where there are fewer; the loss is then smaller in proportion, as in sae-lens.
 
     Args:
         error: (batch, d) what the autoencoder leaves over; no gradient goes through it.
@@ -25,11 +25,11 @@ def revival(error: Tensor, pre_codes: Tensor, decoder: Tensor, moment: Moment) -
     Returns:
         A scalar, or None where no latent is dead.
     """
-    dead = moment.dead.nonzero().flatten()
-    if not len(dead):
+    if not bool(moment.dead.any()):
         return None
+    dead = moment.dead.nonzero().flatten()
     k = max(1, decoder.shape[1] // 2)
     kept = min(k, len(dead))
     values, indices = pre_codes[:, dead].topk(kept, dim=1, sorted=False)
-    codes = values.new_zeros(len(error), len(dead)).scatter(1, indices, values.relu())
+    codes = values.new_zeros(len(error), len(dead)).scatter(1, indices, values)
     return AUXILIARY * min(1.0, len(dead) / k) * reconstruction_error(error.detach(), codes @ decoder[dead])

@@ -38,7 +38,7 @@ class GatedAutoencoder(Autoencoder):
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return gates before the step, and codes, each (batch, n_latents)."""
-        projected = functional.linear(x - self.decoder_bias, self.encoder)
+        projected = functional.linear(x, self.encoder, -self.encoder @ self.decoder_bias)
         gates = projected + self.encoder_bias
         magnitudes = torch.addcmul(self.magnitude_bias, projected, self.log_scale.exp()).relu()
         return gates, magnitudes * (gates > 0)
@@ -67,7 +67,7 @@ class GatedAutoencoder(Autoencoder):
 def gated_autoencoder(
     problem: FeatureProblem,
     *,
-    sparsity: float = 0.3,
+    sparsity: float = 0.6,
     expansion: float = 2.0,
     budget: float = 3.5e10,
     max_steps: int = 800,
@@ -76,7 +76,8 @@ def gated_autoencoder(
 
     Args:
         problem: the problem.
-        sparsity: penalty per unit of an open gate, times the square root of the width.
+        sparsity: penalty per unit of an open gate, times the square root of the width; twice that of
+            ``l1_autoencoder``, since two errors stand against it.
         expansion: latents per planted feature.
         budget: multiply-adds that training may take.
         max_steps: most training steps.

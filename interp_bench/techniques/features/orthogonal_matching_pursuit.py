@@ -76,11 +76,11 @@ def update_atoms(x: Tensor, atoms: Tensor, codes: Tensor) -> None:
 @technique(
     cites="Aharon, Elad and Bruckstein 2006, K-SVD; Pati, Rezaiifar and Krishnaprasad 1993, Orthogonal "
     "matching pursuit",
-    cost="10 rounds of coding all samples and updating all atoms",
+    cost="20 rounds of coding all samples and updating all atoms",
     quick=Needs(max_params=500_000),
 )
 def orthogonal_matching_pursuit(
-    problem: FeatureProblem, *, density: float = 0.06, expansion: float = 2.0, iterations: int = 10
+    problem: FeatureProblem, *, density: float = 0.06, expansion: float = 2.0, iterations: int = 20
 ) -> Dictionary:
     """Dictionary in which orthogonal matching pursuit codes every sample by few atoms, learned by K-SVD.
 
