@@ -111,7 +111,7 @@ def started(start: Start, points: Tensor, *, delta: float, k: int) -> Archetypal
 @technique(
     cites="Fel et al. 2025, Archetypal SAE: adaptive and stable dictionary learning, equations 3 and 4",
     cost="k-means, then up to 800 training steps",
-    quick=Needs(max_params=500_000),
+    quick=Needs(max_params=100_000),
 )
 def archetypal_autoencoder(
     problem: FeatureProblem,

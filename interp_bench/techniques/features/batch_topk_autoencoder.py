@@ -75,7 +75,7 @@ class BatchTopKAutoencoder(Autoencoder):
 @technique(
     cites="Bussmann, Leask and Nanda 2024, BatchTopK sparse autoencoders, equations 4 to 6",
     cost="up to 800 training steps",
-    quick=Needs(max_params=500_000),
+    quick=Needs(max_params=100_000),
 )
 def batch_topk_autoencoder(
     problem: FeatureProblem,

@@ -17,7 +17,7 @@ from interp_bench.tracks.features import Dictionary, FeatureProblem
     cites="Mairal et al. 2009, Online dictionary learning for sparse coding; scikit-learn "
     "MiniBatchDictionaryLearning",
     cost="a few passes of coordinate descent over the activations",
-    quick=Needs(max_params=500_000),
+    quick=Needs(max_params=100_000),
 )
 def dictionary_learning(
     problem: FeatureProblem, *, sparsity: float = 0.3, iterations: int = 2, batch: int = 256

@@ -62,7 +62,7 @@ class GatedAutoencoder(Autoencoder):
 @technique(
     cites="Rajamanoharan et al. 2024, Improving dictionary learning with gated sparse autoencoders, eqs. 5-8",
     cost="up to 800 training steps",
-    quick=Needs(max_params=500_000),
+    quick=Needs(max_params=100_000),
 )
 def gated_autoencoder(
     problem: FeatureProblem,

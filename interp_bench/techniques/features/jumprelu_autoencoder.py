@@ -98,7 +98,7 @@ class JumpReLUAutoencoder(Autoencoder):
 @technique(
     cites="Rajamanoharan et al. 2024, Jumping ahead: JumpReLU sparse autoencoders, equations 9 to 12",
     cost="up to 800 training steps",
-    quick=Needs(max_params=500_000),
+    quick=Needs(max_params=100_000),
 )
 def jumprelu_autoencoder(
     problem: FeatureProblem,

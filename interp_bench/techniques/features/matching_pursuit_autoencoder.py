@@ -78,7 +78,7 @@ class MatchingPursuitAutoencoder(Coder):
     cites="Costa et al. 2025, From flat to hierarchical: extracting sparse representations with matching "
     "pursuit, section 3; Mallat and Zhang 1993",
     cost="up to 800 training steps, each of k products with the dictionary",
-    quick=Needs(max_params=500_000),
+    quick=Needs(max_params=100_000),
 )
 def matching_pursuit_autoencoder(
     problem: FeatureProblem,

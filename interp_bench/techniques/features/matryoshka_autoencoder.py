@@ -42,7 +42,7 @@ class MatryoshkaAutoencoder(BatchTopKAutoencoder):
 @technique(
     cites="Bussmann et al. 2025, Learning multi-level features with Matryoshka sparse autoencoders, section 3",
     cost="up to 800 training steps",
-    quick=Needs(max_params=500_000),
+    quick=Needs(max_params=100_000),
 )
 def matryoshka_autoencoder(
     problem: FeatureProblem,

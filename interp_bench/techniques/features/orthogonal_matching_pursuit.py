@@ -77,7 +77,7 @@ def update_atoms(x: Tensor, atoms: Tensor, codes: Tensor) -> None:
     cites="Aharon, Elad and Bruckstein 2006, K-SVD; Pati, Rezaiifar and Krishnaprasad 1993, Orthogonal "
     "matching pursuit",
     cost="20 rounds of coding all samples and updating all atoms",
-    quick=Needs(max_params=500_000),
+    quick=Needs(max_params=100_000),
 )
 def orthogonal_matching_pursuit(
     problem: FeatureProblem, *, density: float = 0.06, expansion: float = 2.0, iterations: int = 20

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from sklearn.decomposition import MiniBatchSparsePCA
+from sklearn.exceptions import ConvergenceWarning
 
 from interp_bench.techniques.features.autoencoder import standardised
 from interp_bench.tracks.catalogue import Needs, technique
@@ -14,7 +17,7 @@ from interp_bench.tracks.features import Dictionary, FeatureProblem
     cites="Zou, Hastie and Tibshirani 2006, Sparse principal component analysis; Mairal et al. 2009; "
     "scikit-learn MiniBatchSparsePCA",
     cost="a few passes of coordinate descent over the coordinates",
-    quick=Needs(max_params=500_000),
+    quick=Needs(max_params=100_000),
 )
 def sparse_pca(
     problem: FeatureProblem, *, sparsity: float = 1.0, iterations: int = 20, batch: int = 8
@@ -38,5 +41,7 @@ def sparse_pca(
         method="cd",
         random_state=problem.seed % 2**32,
     )
-    codes = torch.as_tensor(model.fit_transform(x)).float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        codes = torch.as_tensor(model.fit_transform(x)).float()
     return Dictionary(directions=torch.as_tensor(model.components_).float(), codes=codes)
