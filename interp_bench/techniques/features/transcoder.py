@@ -92,10 +92,9 @@ def read_and_written(problem: FeatureProblem) -> tuple[Tensor, Tensor]:
 
 
 @technique(
-    version=1,
     cites="Dunefsky, Chlenski and Nanda 2024, Transcoders find interpretable LLM feature circuits, eqs. 1-3",
     access="forward",
-    cost="2 passes over the inputs, then up to 800 training steps",
+    cost="2 passes over the inputs, then up to 1600 training steps",
     quick=Needs(max_params=100_000),
 )
 def transcoder(
@@ -103,8 +102,8 @@ def transcoder(
     *,
     sparsity: float = 0.3,
     expansion: float = 2.0,
-    budget: float = 3.5e10,
-    max_steps: int = 800,
+    budget: float = 7e10,
+    max_steps: int = 1600,
 ) -> Dictionary:
     """Sparse prediction of an MLP's output from its input; the directions that it writes are the features.
 
@@ -115,7 +114,8 @@ def transcoder(
         problem: the problem.
         sparsity: penalty per unit of code, times the square root of the width.
         expansion: latents per planted feature.
-        budget: multiply-adds that training may take.
+        budget: multiply-adds that training may take; twice that of autoencoders, whose encoders can start
+            at what they look for.
         max_steps: most training steps.
     """
     read, written = (standardised(side) for side in read_and_written(problem))
