@@ -27,8 +27,8 @@ from sae_lens.saes.sae import TrainStepInput
 from sae_lens.saes.standard_sae import StandardTrainingSAE, StandardTrainingSAEConfig
 from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
 
-D, LATENTS, BATCH, SEED = 4, 6, 5, 0
-DEAD = [1, 4]
+D, LATENTS, BATCH, K, SEED = 4, 6, 5, 2, 0
+DEAD, NESTED = [1, 4], [2, 4, 6]
 PENALTY, BANDWIDTH, AUXILIARY, THRESHOLD_RATE = 0.3, 0.7, 1 / 32, 0.01
 SIZES: dict[str, Any] = {"d_in": D, "d_sae": LATENTS, "device": "cpu", "dtype": "float32"}
 
@@ -47,9 +47,7 @@ def main() -> None:
         },
         "made_by": "benchmarks/sae_reference.py",
         "seed": SEED,
-        "settings": {
-            "penalty": PENALTY, "bandwidth": BANDWIDTH, "dead": DEAD, "k": 2, "nested": [2, 4, LATENTS],
-        },  # fmt: skip
+        "settings": {"penalty": PENALTY, "bandwidth": BANDWIDTH, "dead": DEAD, "k": K, "nested": NESTED},
         "values": {name: value.tolist() for name, value in values.items()},
         "architectures": {name: run(name, values) for name in ARCHITECTURES},
     }
@@ -81,13 +79,13 @@ ARCHITECTURES: dict[str, Any] = {
     "l1": lambda: StandardTrainingSAE(StandardTrainingSAEConfig(**SIZES, l1_coefficient=PENALTY)),
     "topk": lambda: TopKTrainingSAE(
         TopKTrainingSAEConfig(
-            **SIZES, k=2, aux_loss_coefficient=AUXILIARY, rescale_acts_by_decoder_norm=False
+            **SIZES, k=K, aux_loss_coefficient=AUXILIARY, rescale_acts_by_decoder_norm=False
         )
     ),
     "batch_topk": lambda: BatchTopKTrainingSAE(
         BatchTopKTrainingSAEConfig(
             **SIZES,
-            k=2,
+            k=K,
             aux_loss_coefficient=AUXILIARY,
             rescale_acts_by_decoder_norm=False,
             topk_threshold_lr=THRESHOLD_RATE,
@@ -96,10 +94,10 @@ ARCHITECTURES: dict[str, Any] = {
     "matryoshka": lambda: MatryoshkaBatchTopKTrainingSAE(
         MatryoshkaBatchTopKTrainingSAEConfig(
             **SIZES,
-            k=2,
+            k=K,
             aux_loss_coefficient=AUXILIARY,
             rescale_acts_by_decoder_norm=False,
-            matryoshka_widths=[2, 4, LATENTS],
+            matryoshka_widths=NESTED,
             use_matryoshka_aux_loss=False,
         )
     ),
@@ -111,7 +109,7 @@ ARCHITECTURES: dict[str, Any] = {
         MatchingPursuitTrainingSAEConfig(
             **SIZES,
             decoder_init_norm=1.0,
-            max_iterations=2,
+            max_iterations=K,
             residual_threshold=0.0,
             stop_on_duplicate_support=False,
         )

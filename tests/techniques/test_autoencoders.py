@@ -61,7 +61,7 @@ def now(n: int = 2, progress: float = 1.0) -> Moment:
 def gradients(coder: Coder, x: Tensor, moment: Moment) -> dict[str, Tensor]:
     for value in coder.tensors:
         value.requires_grad_().grad = None
-    coder.loss(x, moment).backward()  # type: ignore[no-untyped-call]
+    coder.loss(x, moment).backward()
     found = {name: getattr(coder, name) for name in vars(coder)}
     return {name: v.grad for name, v in found.items() if isinstance(v, Tensor) and v.grad is not None}
 
@@ -103,7 +103,7 @@ def test_batch_topk_shares_latents_among_samples() -> None:
 
 def test_the_threshold_is_the_mean_over_batches_of_the_least_kept() -> None:
     pre = torch.tensor([[3.0, 2], [1, 0.5], [4, 0], [-1, -2], [9, 9]])
-    # of the first two rows two are kept, the least is 2; of the next two only 4 is positive; the rest is short
+    # of the first two rows two are kept, the least is 2; of the next only 4 is positive; the rest is short
     assert float(threshold(pre, 1, 2)) == 3
     assert float(threshold(pre[:2], 1, 128)) == 2
     assert float(threshold(-pre.abs(), 1, 2)) == 0
@@ -127,7 +127,7 @@ def test_jumprelu_and_step_have_the_papers_pseudo_derivatives() -> None:
     z = torch.tensor([[0.9, 3.0], [1.2, 1.9]], requires_grad=True)
     theta = torch.tensor([1.0, 2.0], requires_grad=True)
     upstream = torch.tensor([[1.0, 10], [100, 1000]])
-    jump: Any = JumpReLU.apply(z, theta, 0.5)  # type: ignore[no-untyped-call]
+    jump: Any = JumpReLU.apply(z, theta, 0.5)
     assert jump.tolist() == [[0, 3], [pytest.approx(1.2), 0]]
     jump.backward(upstream)
     assert z.grad is not None
@@ -136,7 +136,7 @@ def test_jumprelu_and_step_have_the_papers_pseudo_derivatives() -> None:
     # the window of width 0.5 holds 0.9 and 1.2 of the first latent, and 1.9 of the second
     assert theta.grad.tolist() == [-1 / 0.5 * (1 + 100), -2 / 0.5 * 1000]
     z.grad = theta.grad = None
-    step: Any = Step.apply(z, theta, 0.5)  # type: ignore[no-untyped-call]
+    step: Any = Step.apply(z, theta, 0.5)
     assert step.tolist() == [[0, 1], [1, 0]]
     step.backward(upstream)
     assert z.grad is None
@@ -258,7 +258,7 @@ def test_dead_latents_explain_what_is_left() -> None:
     value = revival(error, pre, decoder, moment)
     assert value is not None
     assert float(value.detach()) == pytest.approx(AUXILIARY * 6)
-    value.backward()  # type: ignore[no-untyped-call]
+    value.backward()
     assert error.grad is None
     assert decoder.grad is not None
     assert decoder.grad[0].tolist() == decoder.grad[1].tolist() == [0, 0, 0, 0]
@@ -300,7 +300,7 @@ def test_training_is_adam_with_a_linear_end_and_a_decoder_of_unit_norm() -> None
         decoder=torch.nn.functional.normalize(torch.randn(4, 3, generator=generator), dim=1),
         decoder_bias=torch.zeros(3),
     )
-    one = L1Autoencoder(**{k: v.clone() for k, v in start.items()}, penalty=0.1)  # type: ignore[arg-type]
+    one = L1Autoencoder(**{k: v.clone() for k, v in start.items()}, penalty=0.1)
     train(one, x, Training(expansion=1, budget=0, max_steps=1, batch=8), torch.Generator().manual_seed(1))
     expected = _trained_by_torch(start, x)
     for name, value in expected.items():
@@ -309,7 +309,7 @@ def test_training_is_adam_with_a_linear_end_and_a_decoder_of_unit_norm() -> None
 
 
 def _trained_by_torch(start: Start, x: Tensor, steps: int = 100) -> dict[str, Tensor]:
-    values = {name: value.clone().requires_grad_() for name, value in start.items()}  # type: ignore[attr-defined]
+    values = {name: value.clone().requires_grad_() for name, value in start.items()}
     generator = torch.Generator().manual_seed(1)
     optimizer = torch.optim.Adam(values.values(), lr=1e-2, betas=(0.9, 0.99))
     for step in range(steps):

@@ -61,6 +61,7 @@ class Coder(ABC):
     def codes(self, x: Tensor) -> Tensor:
         """Return the codes (n_samples, n_latents) of all samples, after training."""
 
+    @abstractmethod
     def settle(self) -> None:
         """Put the parameters back where they may be, after a step."""
 
@@ -93,7 +94,8 @@ class Autoencoder(Coder):
         return self.decoder
 
     def pre_codes(self, x: Tensor) -> Tensor:
-        """Return ``W (x - b) + c`` (batch, n_latents), as ``W x + (c - W b)``: one product less for gradients."""
+        """Return ``W (x - b) + c`` (batch, n_latents), before the activation function."""
+        # as W x + (c - W b): a product less in the backward pass
         return F.linear(x, self.encoder, self.encoder_bias - self.encoder @ self.decoder_bias)
 
     def decode(self, codes: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Step(torch.autograd.Function):
         return (z > theta).to(z)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
         """Give ``theta`` the gradient ``-K((z - theta) / bandwidth) / bandwidth``, and ``z`` none."""
         z, theta = ctx.saved_tensors
         kernel = rectangle((z - theta) / ctx.bandwidth)
@@ -57,7 +57,7 @@ class JumpReLU(torch.autograd.Function):
         return z * (z > theta)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """Give ``theta`` the gradient ``-theta K((z - theta) / bandwidth) / bandwidth``."""
         z, theta = ctx.saved_tensors
         kernel = rectangle((z - theta) / ctx.bandwidth)
@@ -89,8 +89,8 @@ class JumpReLUAutoencoder(Autoencoder):
     def loss(self, x: Tensor, moment: Moment) -> Tensor:
         """Return the reconstruction error plus the penalty for each active latent."""
         pre_codes, theta = self.pre_codes(x), self.log_threshold.exp()
-        codes: Tensor = JumpReLU.apply(pre_codes, theta, self.bandwidth)  # type: ignore[no-untyped-call]
-        active: Tensor = Step.apply(pre_codes, theta, self.bandwidth)  # type: ignore[no-untyped-call]
+        codes: Tensor = JumpReLU.apply(pre_codes, theta, self.bandwidth)
+        active: Tensor = Step.apply(pre_codes, theta, self.bandwidth)
         penalty = self.penalty * min(1.0, moment.progress / self.warm_up) if self.warm_up else self.penalty
         return reconstruction_error(x, self.decode(codes)) + penalty * active.sum(dim=1).mean()
 

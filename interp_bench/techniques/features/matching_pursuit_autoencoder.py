@@ -38,7 +38,7 @@ def pursue(x: Tensor, decoder: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MatchingPursuitAutoencoder(Coder):
-    """``r_0 = x - b``; in each step ``j = argmax D r``, ``z_j += D_j r``, ``r -= D_j (D_j r)``; loss ``|r|^2``.
+    """``r = x - b``; in each step ``j = argmax D r``, ``z_j += D_j r``, ``r -= D_j (D_j r)``; loss ``|r|^2``.
 
     Attributes:
         decoder: (n_latents, d), rows of unit norm; it is the encoder too.

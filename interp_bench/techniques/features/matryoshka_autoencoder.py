@@ -40,7 +40,7 @@ class MatryoshkaAutoencoder(BatchTopKAutoencoder):
 
 
 @technique(
-    cites="Bussmann et al. 2025, Learning multi-level features with Matryoshka sparse autoencoders, section 3",
+    cites="Bussmann et al. 2025, Learning multi-level features with Matryoshka SAEs, section 3",
     cost="up to 800 training steps",
     quick=Needs(max_params=100_000),
 )
