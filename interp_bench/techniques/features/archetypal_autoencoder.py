@@ -19,6 +19,7 @@ from interp_bench.techniques.features.autoencoder import (
     reconstruction_error,
     standardised,
 )
+from interp_bench.techniques.features.dead_latents import revival
 from interp_bench.techniques.features.topk_autoencoder import active_latents, largest
 from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.features import Dictionary, FeatureProblem
@@ -68,15 +69,23 @@ class ArchetypalAutoencoder(Coder):
         """The archetypes, scaled to unit norm."""
         return functional.normalize(self.archetypes, dim=1)
 
+    def pre_codes(self, x: Tensor) -> Tensor:
+        """Return (batch, n_latents) before the activation function."""
+        return functional.linear(x, self.encoder, self.encoder_bias - self.encoder @ self.decoder_bias)
+
     def codes(self, x: Tensor) -> Tensor:
         """Return the k largest codes of each sample."""
-        bias = self.encoder_bias - self.encoder @ self.decoder_bias
-        pre_codes = functional.linear(x, self.encoder, bias)
-        return largest(pre_codes, min(self.k, len(self.encoder)))
+        return largest(self.pre_codes(x), min(self.k, len(self.encoder)))
 
     def loss(self, x: Tensor, moment: Moment) -> Tensor:
-        """Return the reconstruction error."""
-        return reconstruction_error(x, torch.addmm(self.decoder_bias, self.codes(x), self.directions))
+        """Return the reconstruction error plus the auxiliary loss, where latents are dead."""
+        pre_codes, directions = self.pre_codes(x), self.directions
+        codes = largest(pre_codes, min(self.k, len(self.encoder)))
+        moment.note(codes)
+        reconstruction = torch.addmm(self.decoder_bias, codes, directions)
+        value = reconstruction_error(x, reconstruction)
+        auxiliary = revival(x - reconstruction, pre_codes, directions, moment)
+        return value if auxiliary is None else value + auxiliary
 
     def settle(self) -> None:
         """Shorten rows of the relaxation to ``delta``, in place."""
@@ -95,7 +104,7 @@ def started(start: Start, points: Tensor, *, delta: float, k: int) -> Archetypal
     n = len(start["decoder"])
     nearest = (start["decoder"] @ functional.normalize(points, dim=1).T).argmax(dim=1)
     logits = torch.zeros(n, len(points), device=points.device)
-    logits[torch.arange(n), nearest] = math.log(len(points)) + _SHARPNESS
+    logits.scatter_(1, nearest[:, None], math.log(len(points)) + _SHARPNESS)
     return ArchetypalAutoencoder(
         encoder=functional.normalize(points[nearest], dim=1),
         encoder_bias=start["encoder_bias"],

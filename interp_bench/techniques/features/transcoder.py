@@ -95,7 +95,7 @@ def read_and_written(problem: FeatureProblem) -> tuple[Tensor, Tensor]:
     cites="Dunefsky, Chlenski and Nanda 2024, Transcoders find interpretable LLM feature circuits, eqs. 1-3",
     access="forward",
     cost="2 passes over the inputs, then up to 1600 training steps",
-    quick=Needs(max_params=100_000),
+    quick=Needs(modalities=("lm",), max_params=100_000),
 )
 def transcoder(
     problem: FeatureProblem,
