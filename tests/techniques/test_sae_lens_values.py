@@ -124,7 +124,7 @@ def test_gradients_equal_those_of_sae_lens(name: str) -> None:
     sae-lens multiplies the L1 penalty by the norms of decoder rows, which are 1 and stay 1 here: its
     gradient has a part along the rows, that the scaling to unit norm takes away again. sae-lens trains
     thresholds, the paper and this package their logarithms: the chain rule is between them. sae-lens lets
-    the gated autoencoder's auxiliary loss train the decoder, the paper (equation 8) holds it fast there:
+    the gated autoencoder's auxiliary loss train the decoder, the paper holds it fast there:
     decoder and its bias are compared in ``test_autoencoders`` instead.
     """
     coder = MAKERS[name]()

@@ -31,7 +31,7 @@ _SHARPNESS = 2.0
 class ArchetypalAutoencoder(Coder):
     """TopK codes over ``D = W C + L``, rows of ``W`` summing to 1, rows of ``L`` of norm up to ``delta``.
 
-    Fel et al. 2025, equations 3 and 4. There ``W`` is put back onto the simplex after each step; here it
+    Fel et al. 2025, A-SAE and RA-SAE. There ``W`` is put back onto the simplex after each step; here it
     is a softmax, which never leaves it. Rows of ``D`` are scaled to unit norm, and codes take the scale.
 
     Attributes:
@@ -118,7 +118,7 @@ def started(start: Start, points: Tensor, *, delta: float, k: int) -> Archetypal
 
 
 @technique(
-    cites="Fel et al. 2025, Archetypal SAE: adaptive and stable dictionary learning, equations 3 and 4",
+    cites="Fel et al. 2025, Archetypal SAE: adaptive and stable dictionary learning for concept extraction",
     cost="k-means, then up to 800 training steps",
     quick=Needs(max_params=100_000),
 )

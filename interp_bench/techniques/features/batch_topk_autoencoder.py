@@ -22,7 +22,7 @@ def largest_of_batch(pre_codes: Tensor, k: int) -> Tensor:
 
 
 def threshold(pre_codes: Tensor, k: int, batch: int) -> Tensor:
-    """Return the mean over batches of the least positive code that a batch keeps (Bussmann 2024, equation 6).
+    """Return the mean over batches of the least positive code that a batch keeps (Bussmann et al. 2024).
 
     Args:
         pre_codes: (n_samples, n_latents), taken ``batch`` rows at a time.
@@ -42,7 +42,7 @@ def threshold(pre_codes: Tensor, k: int, batch: int) -> Tensor:
 class BatchTopKAutoencoder(Autoencoder):
     """``f = BatchTopK(W (x - b) + c)``, loss ``|x - x'|^2`` and what revives dead latents.
 
-    Bussmann et al. 2024, equations 4 and 5; at inference a threshold takes the place of the batch.
+    Bussmann et al. 2024; at inference a threshold takes the place of the batch.
 
     Attributes:
         k: active latents per sample, on average over a batch.
@@ -73,7 +73,7 @@ class BatchTopKAutoencoder(Autoencoder):
 
 
 @technique(
-    cites="Bussmann, Leask and Nanda 2024, BatchTopK sparse autoencoders, equations 4 to 6",
+    cites="Bussmann, Leask and Nanda 2024, BatchTopK sparse autoencoders",
     cost="up to 800 training steps",
     quick=Needs(max_params=100_000),
 )

@@ -24,7 +24,7 @@ from interp_bench.tracks.features import Dictionary, FeatureProblem
 class GatedAutoencoder(Autoencoder):
     """``f = 1[g > 0] * relu(exp(r) * W (x - b) + c)`` with gates ``g = W (x - b) + encoder_bias``.
 
-    Rajamanoharan et al. 2024a, equations 5 to 7.
+    Rajamanoharan et al. 2024a, section 3.2, with the weights shared as there.
 
     Attributes:
         log_scale: (n_latents,) ``r_mag``, by which magnitudes and gates share weights.
@@ -50,7 +50,7 @@ class GatedAutoencoder(Autoencoder):
     def loss(self, x: Tensor, moment: Moment) -> Tensor:
         """Return error, penalty on open gates, and the error of decoding gates with the decoder held fast.
 
-        Equation 8 of the paper.
+        ``|x - x'(f)|^2 + penalty * |relu(g)|_1 + |x - x'_frozen(relu(g))|^2``, section 3.2 of the paper.
         """
         gates, codes = self.both(x)
         opened = gates.relu()
@@ -60,7 +60,7 @@ class GatedAutoencoder(Autoencoder):
 
 
 @technique(
-    cites="Rajamanoharan et al. 2024, Improving dictionary learning with gated sparse autoencoders, eqs. 5-8",
+    cites="Rajamanoharan et al. 2024, Improving dictionary learning with gated sparse autoencoders, section 3",
     cost="up to 800 training steps",
     quick=Needs(max_params=100_000),
 )

@@ -29,7 +29,7 @@ def rectangle(x: Tensor) -> Tensor:
 
 
 class Step(torch.autograd.Function):
-    """``H(z - theta)`` with the pseudo-derivative of Rajamanoharan et al. 2024b, equation 12."""
+    """``H(z - theta)`` with the pseudo-derivative of Rajamanoharan et al. 2024b, section 3."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, theta: Tensor, bandwidth: float) -> Tensor:
@@ -47,7 +47,7 @@ class Step(torch.autograd.Function):
 
 
 class JumpReLU(torch.autograd.Function):
-    """``z H(z - theta)`` with the pseudo-derivative of Rajamanoharan et al. 2024b, equation 11."""
+    """``z H(z - theta)`` with the pseudo-derivative of Rajamanoharan et al. 2024b, section 3."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, theta: Tensor, bandwidth: float) -> Tensor:
@@ -67,7 +67,7 @@ class JumpReLU(torch.autograd.Function):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JumpReLUAutoencoder(Autoencoder):
-    """``f = JumpReLU(W (x - b) + c)``, loss ``|x - x'|^2 + penalty * |f|_0`` (equation 9 of the paper).
+    """``f = JumpReLU(W (x - b) + c)``, loss ``|x - x'|^2 + penalty * |f|_0`` (section 3 of the paper).
 
     Attributes:
         log_threshold: (n_latents,) logarithms of the thresholds.
@@ -96,7 +96,7 @@ class JumpReLUAutoencoder(Autoencoder):
 
 
 @technique(
-    cites="Rajamanoharan et al. 2024, Jumping ahead: JumpReLU sparse autoencoders, equations 9 to 12",
+    cites="Rajamanoharan et al. 2024, Jumping ahead: JumpReLU sparse autoencoders, sections 3 and 4",
     cost="up to 800 training steps",
     quick=Needs(max_params=100_000),
 )

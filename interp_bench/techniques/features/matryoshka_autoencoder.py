@@ -21,7 +21,7 @@ def prefixes(n: int, levels: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MatryoshkaAutoencoder(BatchTopKAutoencoder):
-    """BatchTopK whose loss is ``sum_m |x - (f_{<m} D_{<m} + b)|^2`` (Bussmann et al. 2025, equation 6).
+    """BatchTopK whose loss is ``sum_m |x - (f_{<m} D_{<m} + b)|^2`` (Bussmann et al. 2025, section 3).
 
     Attributes:
         nested: numbers of first latents that reconstruct by themselves, rising; the last is all.

@@ -29,7 +29,7 @@ from interp_bench.tracks.features import Dictionary, FeatureProblem
 class Transcoder(Coder):
     """``z = relu(W x + c)``, ``y' = z D + b``, loss ``|y - y'|^2 + penalty * |z|_1``.
 
-    Dunefsky et al. 2024, equations 1 to 3. A sample is the input ``x`` and the output ``y`` of the MLP in
+    Dunefsky et al. 2024, section 3. A sample is the input ``x`` and the output ``y`` of the MLP in
     one row.
 
     Attributes:
@@ -92,7 +92,7 @@ def read_and_written(problem: FeatureProblem) -> tuple[Tensor, Tensor]:
 
 
 @technique(
-    cites="Dunefsky, Chlenski and Nanda 2024, Transcoders find interpretable LLM feature circuits, eqs. 1-3",
+    cites="Dunefsky, Chlenski and Nanda 2024, Transcoders find interpretable LLM feature circuits, section 3",
     access="forward",
     cost="2 passes over the inputs, then up to 1600 training steps",
     quick=Needs(modalities=("lm",), max_params=100_000),
