@@ -48,7 +48,7 @@ class GatedAutoencoder(Autoencoder):
         return self.both(x)[1]
 
     def loss(self, x: Tensor, moment: Moment) -> Tensor:
-        """Return error, penalty on open gates, and the error of decoding gates with the decoder held fast.
+        """Return error, penalty on open gates, and the error of decoding gates by the decoder held fast.
 
         ``|x - x'(f)|^2 + penalty * |relu(g)|_1 + |x - x'_frozen(relu(g))|^2``, section 3.2 of the paper.
         """
@@ -60,7 +60,7 @@ class GatedAutoencoder(Autoencoder):
 
 
 @technique(
-    cites="Rajamanoharan et al. 2024, Improving dictionary learning with gated sparse autoencoders, section 3",
+    cites="Rajamanoharan et al. 2024, Improving dictionary learning with gated sparse autoencoders",
     cost="up to 800 training steps",
     quick=Needs(max_params=100_000),
 )
