@@ -145,10 +145,12 @@ class Theirs:
         self._process.wait()
 
 
-def measure(theirs: Theirs, sizes: dict[str, int], threads: int, rounds: int) -> list[list[object]]:
+def measure(
+    theirs: Theirs, names: Sequence[str], sizes: dict[str, int], threads: int, rounds: int
+) -> list[list[object]]:
     """Return a row for each architecture: sizes, samples a second of each side, and ratios."""
     rows: list[list[object]] = []
-    for name in MAKERS:
+    for name in names:
         job = Job(architecture=name, threads=threads, **sizes)
         bare = Job(architecture=name, threads=threads, trainer=False, **sizes)
         x = torch.randn(job.samples, job.d, generator=Generator().manual_seed(0))
@@ -171,6 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sae-lens-python", help="python of an environment that has sae-lens")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--only", choices=MAKERS, help="one architecture")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args(arguments)
     if options.sae_lens_python is None:
@@ -178,7 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     torch.set_num_threads(options.threads)
     theirs = Theirs(options.sae_lens_python, options.threads)
-    rows = [row for sizes in SIZES for row in measure(theirs, sizes, options.threads, options.rounds)]
+    names = [options.only] if options.only else list(MAKERS)
+    rows = [row for sizes in SIZES for row in measure(theirs, names, sizes, options.threads, options.rounds)]
     theirs.close()
     table = tabulate(rows, headers=HEADERS, floatfmt=("", "", "", "", ".0f", ".0f", ".0f", ".2f", ".2f"))
     print(table)
