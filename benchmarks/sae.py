@@ -5,6 +5,9 @@ an environment of its own with sae-lens, which does not fit beside this package.
 command measures nothing, and says so. Architecture, loss, sizes, batch and number of threads are equal;
 rounds alternate between the two. The clock is that of the processor, so that other work on the machine
 disturbs less. The command fails where training here is slower than with the trainer of sae-lens.
+
+``torch.compile`` is not used: the compiled loss of the L1 autoencoder at the first size took 425 us a
+forward and backward pass instead of 475, after 3 s of compiling, and trainings have 800 steps.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ class L1Autoencoder(Autoencoder):
 
 
 @technique(
+    version=2,
     cites="Bricken et al. 2023, Towards monosemanticity; Cunningham et al. 2023",
     cost="up to 800 training steps",
 )
