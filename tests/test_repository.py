@@ -108,6 +108,7 @@ SHARED_BY_TECHNIQUES = [
     "interp_bench/techniques/concepts/effects.py",
     "interp_bench/techniques/concepts/site_choice.py",
     "interp_bench/techniques/features/autoencoder.py",
+    "interp_bench/techniques/features/dead_latents.py",
 ]
 """Modules that hold what several techniques share; everything else registers at least one."""
 
