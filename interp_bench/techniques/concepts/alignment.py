@@ -64,6 +64,6 @@ def _train(aim: Aim, start: Tensor, learning_rate: float) -> Result:
     """Return the better of the start and the trained subspace, with its loss on pairs kept apart."""
     rows = start.clone().requires_grad_()
     groups = [{"params": [rows], "lr": learning_rate / rows.shape[1] ** 0.5}]
-    train_interchange(aim, groups, lambda _: rotation(rows))
+    train_interchange(aim, groups, lambda _: aim.rows(rotation(rows)))
     ends = [judged(aim, rotation(end)) for end in (start, rows.detach())]
     return min(ends, key=lambda result: result[0])

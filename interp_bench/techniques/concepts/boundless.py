@@ -104,6 +104,8 @@ def _train(
         return root[:, None] * rotation(rows)
 
     groups = [{"params": [rows], "lr": rates[0] / width**0.5}, {"params": [share], "lr": rates[1]}]
-    train_interchange(aim, groups, basis, lambda _: sparsity * boundary())
+    train_interchange(
+        aim, groups, lambda progress: aim.rows(basis(progress)), lambda _: sparsity * boundary()
+    )
     taken = max(1, int((index < float(boundary().detach()) * width).sum()))
     return judged(aim, rotation(rows.detach())[:taken])

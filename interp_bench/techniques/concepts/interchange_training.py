@@ -15,8 +15,11 @@ from interp_bench.techniques.concepts.effects import first_order_gain, measure_e
 from interp_bench.techniques.concepts.site_choice import varying_sites
 from interp_bench.tracks.concepts import ConceptProblem, Pairs, Subspace, read_logits, run_from, swap
 
-Rows = Callable[[float], Tensor]
-"""progress of training from 0 to 1 -> (k, width) rows that are interchanged, orthogonal to each other."""
+Change = Callable[[Tensor, Tensor], Tensor]
+"""(base, source) activations (n, position, width) -> what becomes of the base."""
+
+Changing = Callable[[float], Change]
+"""progress of training from 0 to 1 -> what is done then."""
 
 Result = tuple[float, Subspace]
 """The loss of an answer on pairs kept apart, and the answer."""
@@ -97,21 +100,27 @@ class Aim:
         """Return all pairs, of which the first ``plan.apart`` are kept apart."""
         return self.problem.pairs(8192, n_inputs=self.plan.inputs)
 
-    def loss(self, pairs: Pairs, rows: Tensor) -> Tensor:
-        """Return the loss of interchanging rows: cause, and isolation where it has a weight.
+    def rows(self, rows: Tensor) -> Change:
+        """Return the interchange of (k, width) rows, orthogonal to each other."""
+        return lambda base, source: swap(base, source, rows, self.problem.position)
+
+    def loss(self, pairs: Pairs, change: Change) -> Tensor:
+        """Return the loss of a change: cause, and isolation where it has a weight.
 
         Cause is the cross-entropy of the logits of the values with the source's label (Geiger et al. 2024,
-        equation 4). Isolation is the divergence of all other logits from those of the base, so that what
+        section 3). Isolation is the divergence of all other logits from those of the base, so that what
         the variable does not decide stays: the second task of Huang et al. 2024 (RAVEL), which
         counterfactual labels of a whole output hold too.
         """
-        logits = _interchanged(self.problem, pairs, self.site, rows)
+        problem = self.problem
+        base, source = (problem.activations(self.site, index) for index in (pairs.base, pairs.source))
+        logits = _final(run_from(problem.model, problem.inputs, self.site, change(base, source)))
         labels = pairs.source_labels.to(logits.device)
-        loss = functional.cross_entropy(read_logits(logits, self.problem.outputs), labels)
+        loss = functional.cross_entropy(read_logits(logits, problem.outputs), labels)
         if self.resting is None:
             return loss
         before = self.resting[pairs.base]
-        return loss + self.isolation * divergence_of_others(before, logits, self.problem.outputs)
+        return loss + self.isolation * divergence_of_others(before, logits, problem.outputs)
 
 
 def aims(problem: ConceptProblem, plan: Plan, sites: Iterable[str], isolation: float) -> list[Aim]:
@@ -119,10 +128,9 @@ def aims(problem: ConceptProblem, plan: Plan, sites: Iterable[str], isolation: f
 
     Isolation counts for nothing where the model has no two logits beside those of the values.
     """
-    others = problem.model.n_outputs - len(problem.outputs)
-    resting = (
-        _final(problem.model.logits(problem.inputs[: plan.inputs])) if isolation and others > 1 else None
-    )
+    resting = _final(problem.model.logits(problem.inputs[: plan.inputs])) if isolation else None
+    if resting is not None and resting.shape[1] < len(problem.outputs) + 2:
+        resting = None
     return [
         Aim(problem=problem, plan=plan, site=site, isolation=isolation, resting=resting) for site in sites
     ]
@@ -131,12 +139,6 @@ def aims(problem: ConceptProblem, plan: Plan, sites: Iterable[str], isolation: f
 def _final(logits: Tensor) -> Tensor:
     """Return float32 (n, n_outputs) logits, of the last position where there are positions."""
     return (logits[:, -1] if logits.ndim == 3 else logits).float()
-
-
-def _interchanged(problem: ConceptProblem, pairs: Pairs, site: str, rows: Tensor) -> Tensor:
-    """Return float32 (n, n_outputs) logits of the bases after an interchange, of the last position."""
-    base, source = problem.activations(site, pairs.base), problem.activations(site, pairs.source)
-    return _final(run_from(problem.model, problem.inputs, site, swap(base, source, rows, problem.position)))
 
 
 def divergence_of_others(before: Tensor, after: Tensor, outputs: Tensor) -> Tensor:
@@ -154,7 +156,7 @@ def divergence_of_others(before: Tensor, after: Tensor, outputs: Tensor) -> Tens
 
 
 def train_interchange(
-    aim: Aim, parameters: Iterable[Any], rows: Rows, penalty: Callable[[float], Tensor] | None = None
+    aim: Aim, parameters: Iterable[Any], changing: Changing, penalty: Callable[[float], Tensor] | None = None
 ) -> None:
     """Fit parameters in place to the loss of an interchange.
 
@@ -162,7 +164,7 @@ def train_interchange(
         aim: what the interchange should do.
         parameters: groups that ``torch.optim.Adam`` takes, each with its own ``lr``, which falls linearly
             to a tenth.
-        rows: what is interchanged.
+        changing: what is interchanged.
         penalty: (progress) -> scalar that is added to the loss.
     """
     plan, pairs, generator = aim.plan, aim.pairs(), aim.problem.generator()
@@ -173,7 +175,7 @@ def train_interchange(
         for step in range(plan.steps):
             progress = step / max(1, plan.steps - 1)
             drawn = torch.randint(plan.apart, len(pairs.base), (plan.batch,), generator=generator)
-            loss = aim.loss(pairs.take(drawn), rows(progress))
+            loss = aim.loss(pairs.take(drawn), changing(progress))
             if penalty is not None:
                 loss = loss + penalty(progress)
             for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves), strict=True):
@@ -186,7 +188,7 @@ def judged(aim: Aim, basis: Tensor) -> Result:
     """Return an answer with its loss on the pairs that were not trained on."""
     kept = aim.pairs().take(torch.arange(aim.plan.apart))
     with torch.no_grad():
-        loss = float(aim.loss(kept, basis))
+        loss = float(aim.loss(kept, aim.rows(basis)))
     return loss, Subspace(site=aim.site, basis=basis.contiguous())
 
 

@@ -133,7 +133,7 @@ def _train(aim: Aim, rows: Tensor, sparsity: float, learning_rate: float) -> Res
     train_interchange(
         aim,
         [{"params": [logits], "lr": learning_rate}],
-        lambda progress: root(progress)[:, None] * basis,
+        lambda progress: aim.rows(root(progress)[:, None] * basis),
         lambda progress: sparsity * root(progress).square().mean(),
     )
     return judged(aim, basis[chosen(logits.detach())])
