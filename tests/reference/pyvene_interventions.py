@@ -6,6 +6,7 @@ python tests/reference/pyvene_interventions.py > tests/reference/pyvene_interven
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pyvene
 import torch
@@ -21,7 +22,7 @@ def rows(values: torch.Tensor) -> list[list[float]]:
 
 
 def main() -> None:
-    """Print the reference values."""
+    """Write the reference values."""
     torch.manual_seed(0)
     base, source = torch.randn(3, WIDTH), torch.randn(3, WIDTH)
     low = pyvene.LowRankRotatedSpaceIntervention(embed_dim=WIDTH, low_rank_dimension=RANK)
@@ -32,7 +33,7 @@ def main() -> None:
     whole.set_temperature(torch.tensor(0.4))
     whole.set_intervention_boundaries(0.45)
     index = torch.arange(WIDTH).float()
-    print(
+    Path(__file__).with_suffix(".json").write_text(
         json.dumps(
             {
                 "pyvene": "0.1.8",
@@ -57,6 +58,8 @@ def main() -> None:
             },
             indent=1,
         )
+        + "\n",
+        encoding="utf-8",
     )
 
 

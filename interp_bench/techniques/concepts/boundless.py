@@ -47,7 +47,7 @@ def boundless_das(
     problem: ConceptProblem,
     *,
     steps: int = 100,
-    sites: int = 2,
+    sites: int = 1,
     sparsity: float = 1.0,
     isolation: float = 1.0,
     learning_rate: float = 0.05,
@@ -65,7 +65,7 @@ def boundless_das(
     Args:
         problem: the problem.
         steps: most training steps at a site.
-        sites: sites at which it trains.
+        sites: sites at which it trains: where interchanging what a probe reads should matter most.
         sparsity: weight of the boundary, as a share of the width, in the loss; 1 in the paper.
         isolation: weight of leaving the other logits as they were.
         learning_rate: Adam's rate for the rotation, times the square root of the width.

@@ -86,6 +86,7 @@ class Aim:
         problem: the problem.
         plan: how long to train.
         site: the site.
+        pairs: pairs of inputs, of which the first ``plan.apart`` are kept apart.
         isolation: weight of leaving the other logits as they were.
         resting: (n_inputs, n_outputs) logits without an interchange, where isolation has a weight.
     """
@@ -93,12 +94,9 @@ class Aim:
     problem: ConceptProblem
     plan: Plan
     site: str
+    pairs: Pairs
     isolation: float = 0.0
     resting: Tensor | None = None
-
-    def pairs(self) -> Pairs:
-        """Return all pairs, of which the first ``plan.apart`` are kept apart."""
-        return self.problem.pairs(8192, n_inputs=self.plan.inputs)
 
     def rows(self, rows: Tensor) -> Change:
         """Return the interchange of (k, width) rows, orthogonal to each other."""
@@ -131,8 +129,10 @@ def aims(problem: ConceptProblem, plan: Plan, sites: Iterable[str], isolation: f
     resting = _final(problem.model.logits(problem.inputs[: plan.inputs])) if isolation else None
     if resting is not None and resting.shape[1] < len(problem.outputs) + 2:
         resting = None
+    pairs = problem.pairs(8192, n_inputs=plan.inputs)
     return [
-        Aim(problem=problem, plan=plan, site=site, isolation=isolation, resting=resting) for site in sites
+        Aim(problem=problem, plan=plan, site=site, pairs=pairs, isolation=isolation, resting=resting)
+        for site in sites
     ]
 
 
@@ -167,7 +167,7 @@ def train_interchange(
         changing: what is interchanged.
         penalty: (progress) -> scalar that is added to the loss.
     """
-    plan, pairs, generator = aim.plan, aim.pairs(), aim.problem.generator()
+    plan, pairs, generator = aim.plan, aim.pairs, aim.problem.generator()
     optimiser = torch.optim.Adam(parameters)
     decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.1, plan.steps)
     leaves = [leaf for group in optimiser.param_groups for leaf in group["params"]]
@@ -186,7 +186,7 @@ def train_interchange(
 
 def judged(aim: Aim, basis: Tensor) -> Result:
     """Return an answer with its loss on the pairs that were not trained on."""
-    kept = aim.pairs().take(torch.arange(aim.plan.apart))
+    kept = aim.pairs.take(torch.arange(aim.plan.apart))
     with torch.no_grad():
         loss = float(aim.loss(kept, aim.rows(basis)))
     return loss, Subspace(site=aim.site, basis=basis.contiguous())

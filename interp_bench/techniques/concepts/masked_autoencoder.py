@@ -100,7 +100,7 @@ def binary_mask_autoencoder(
     problem: ConceptProblem,
     *,
     steps: int = 100,
-    sites: int = 2,
+    sites: int = 1,
     sparsity: float = 1.0,
     isolation: float = 1.0,
     learning_rate: float = 0.01,
@@ -120,7 +120,7 @@ def binary_mask_autoencoder(
     Args:
         problem: the problem.
         steps: most training steps at a site.
-        sites: sites at which it trains.
+        sites: sites at which it trains: where interchanging what a probe reads should matter most.
         sparsity: weight of the share of latents taken.
         isolation: weight of leaving the other logits as they were.
         learning_rate: of Adam, for the mask.

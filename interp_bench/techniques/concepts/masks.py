@@ -54,7 +54,7 @@ def binary_mask(
     problem: ConceptProblem,
     *,
     steps: int = 100,
-    sites: int = 2,
+    sites: int = 1,
     sparsity: float = 1.0,
     isolation: float = 1.0,
     learning_rate: float = 0.01,
@@ -68,7 +68,7 @@ def binary_mask(
     Args:
         problem: the problem.
         steps: most training steps at a site.
-        sites: sites at which it trains.
+        sites: sites at which it trains: where interchanging what a probe reads should matter most.
         sparsity: weight of the L1 norm of the mask, which is the share of neurons taken: 1 is that of
             Boundless DAS, a share of all neurons against a nat of cross-entropy.
         isolation: weight of leaving the other logits as they were.
@@ -92,7 +92,7 @@ def binary_mask_pca(
     problem: ConceptProblem,
     *,
     steps: int = 100,
-    sites: int = 2,
+    sites: int = 1,
     sparsity: float = 1.0,
     isolation: float = 1.0,
     learning_rate: float = 0.01,
@@ -103,7 +103,7 @@ def binary_mask_pca(
     Args:
         problem: the problem.
         steps: most training steps at a site.
-        sites: sites at which it trains.
+        sites: sites at which it trains: where interchanging what a probe reads should matter most.
         sparsity: weight of the share of components taken.
         isolation: weight of leaving the other logits as they were.
         learning_rate: of Adam.
