@@ -31,7 +31,6 @@ from interp_bench.techniques.concepts.masks import (
     principal_components,
     root_of_mask,
 )
-from interp_bench.techniques.features.autoencoder import Autoencoder
 from interp_bench.tracks.concepts import TRACK, Subspace, swap
 
 TESTS = Path(__file__).parents[1]
@@ -164,10 +163,13 @@ def test_divergence_of_the_other_logits_by_hand() -> None:
 
 def identity_latents() -> Latents:
     """Return latents that are the positive parts of two coordinates in units of 2 about (1, 0)."""
-    model = Autoencoder(
-        encoder=torch.eye(2), encoder_bias=torch.zeros(2), decoder=torch.eye(2), decoder_bias=torch.zeros(2)
+    return Latents(
+        pre_codes=lambda x: x,
+        decoder=torch.eye(2),
+        mean=torch.tensor([1.0, 0.0]),
+        scale=torch.tensor(2.0),
+        k=2,
     )
-    return Latents(model=model, mean=torch.tensor([1.0, 0.0]), scale=torch.tensor(2.0), k=2)
 
 
 def test_latents_are_moved_and_errors_stay() -> None:

@@ -87,7 +87,7 @@ def _search(
             optimiser.step()
     with torch.no_grad():
         lowest, which = losses().min(0)
-    read = theta.detach()[which, torch.arange(problem.n_values)] / spread
+    read = theta.detach()[which, torch.arange(problem.n_values, device=which.device)] / spread
     return float(lowest.mean()), orthonormal(torch.nn.functional.normalize(read), problem.n_values - 1)
 
 

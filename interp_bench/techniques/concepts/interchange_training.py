@@ -126,9 +126,11 @@ def aims(problem: ConceptProblem, plan: Plan, sites: Iterable[str], isolation: f
 
     Isolation counts for nothing where the model has no two logits beside those of the values.
     """
-    resting = _final(problem.model.logits(problem.inputs[: plan.inputs])) if isolation else None
-    if resting is not None and resting.shape[1] < len(problem.outputs) + 2:
-        resting = None
+    resting = None
+    if isolation:
+        inputs = problem.inputs[: plan.inputs].split(plan.batch)
+        resting = torch.cat([_final(problem.model.logits(part)) for part in inputs])
+        resting = resting if resting.shape[1] >= len(problem.outputs) + 2 else None
     pairs = problem.pairs(8192, n_inputs=plan.inputs)
     return [
         Aim(problem=problem, plan=plan, site=site, pairs=pairs, isolation=isolation, resting=resting)

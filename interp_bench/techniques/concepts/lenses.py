@@ -47,6 +47,12 @@ class Unembedding:
         return run_from(model, self._example, self._site, given).float()
 
 
+def final_logits(problem: ConceptProblem) -> Tensor:
+    """Return the float32 (n_inputs, n_outputs) logits of the network, of the last position of an LM."""
+    parts = (problem.model.logits(part) for part in problem.inputs.split(_BATCH))
+    return torch.cat([(part[:, -1] if part.ndim == 3 else part).float() for part in parts])
+
+
 def _whole(lens: Lens, values: Tensor) -> Tensor:
     """Return the logits of many activations, in batches and without gradient."""
     with torch.no_grad():
@@ -77,7 +83,7 @@ def lens_directions(problem: ConceptProblem, lens: Lens, site: str) -> Tensor:
 
 @technique(
     cites="nostalgebraist 2020, Interpreting GPT: the logit lens",
-    access="forward",
+    access="gradients",
     cost="norm and head on each site, and n_values backwards through them",
 )
 def logit_lens(problem: ConceptProblem) -> Subspace:
@@ -201,8 +207,7 @@ def tuned_lens(
         rate=learning_rate / unembed.width**0.5,
         decay=weight_decay,
     )
-    final = model.logits(problem.inputs)
-    final = (final[:, -1] if final.ndim == 3 else final).float()
+    final = final_logits(problem)
     lenses = {site: _tuned(problem, site, unembed, final, tuning) for site in problem.sites}
     site = earliest(problem.sites, [_accuracy(problem, lenses[site], site) for site in problem.sites])
     return Subspace(site=site, basis=lens_directions(problem, lenses[site], site))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,7 @@ from interp_bench.techniques.concepts.interchange_training import (
     train_interchange,
 )
 from interp_bench.techniques.concepts.masks import CITES, COST, QUICK, annealed, chosen
-from interp_bench.techniques.features.autoencoder import Autoencoder, Training, initial, train
+from interp_bench.techniques.features.autoencoder import Training, initial, train
 from interp_bench.techniques.features.topk_autoencoder import largest, topk_loss
 from interp_bench.tracks.catalogue import technique
 from interp_bench.tracks.concepts import ConceptProblem, Subspace, orthonormal
@@ -30,13 +31,15 @@ class Latents:
     """A sparse autoencoder of one site, in the units of the site.
 
     Attributes:
-        model: the autoencoder of centred and scaled activations.
+        pre_codes: (n, width) centred and scaled activations -> (n, n_latents), of which the largest count.
+        decoder: (n_latents, width) rows of unit norm.
         mean: (width,) that is subtracted.
         scale: what is divided by.
         k: latents that are active at once.
     """
 
-    model: Autoencoder
+    pre_codes: Callable[[Tensor], Tensor]
+    decoder: Tensor
     mean: Tensor
     scale: Tensor
     k: int
@@ -44,7 +47,7 @@ class Latents:
     def codes(self, values: Tensor) -> Tensor:
         """Return (..., n_latents) codes of activations (..., width)."""
         x = (values.float() - self.mean) / self.scale
-        flat = largest(self.model.pre_codes(x.flatten(0, -2)), self.k)
+        flat = largest(self.pre_codes(x.flatten(0, -2)), self.k)
         return flat.view(*x.shape[:-1], -1)
 
     def moved(self, base: Tensor, source: Tensor, mask: Tensor) -> Tensor:
@@ -53,7 +56,7 @@ class Latents:
         What the autoencoder does not reconstruct stays as it is in the base.
         """
         change = mask * (self.codes(source) - self.codes(base))
-        return base + (self.scale * (change @ self.model.decoder)).to(base.dtype)
+        return base + (self.scale * (change @ self.decoder)).to(base.dtype)
 
 
 def fit_latents(
@@ -87,7 +90,7 @@ def fit_latents(
             training,
             generator,
         )
-    return Latents(model=model, mean=mean, scale=scale, k=k)
+    return Latents(pre_codes=model.pre_codes, decoder=model.decoder, mean=mean, scale=scale, k=k)
 
 
 @technique(
@@ -146,7 +149,7 @@ def moved_at(position: int | None, latents: Latents, base: Tensor, source: Tenso
 
 
 def _train(aim: Aim, latents: Latents, sparsity: float, learning_rate: float) -> Result:
-    decoder = latents.model.decoder
+    decoder = latents.decoder
     logits = torch.zeros(len(decoder), device=decoder.device, requires_grad=True)
 
     def mask(progress: float) -> Tensor:
