@@ -219,7 +219,7 @@ def starting_rows(problem: ConceptProblem, probe: Tensor, rank: int, start: str)
     """
     if start not in ("probe", "random"):
         raise ValueError(f"start is {start!r}; give probe or random")
-    drawn = torch.randn(rank, probe.shape[1], generator=problem.generator()) / probe.shape[1] ** 0.5
+    drawn: Tensor = torch.randn(rank, probe.shape[1], generator=problem.generator()) / probe.shape[1] ** 0.5
     if start == "probe":
         drawn[: len(probe)] = probe[:rank]
     return drawn.to(problem.model.device)
