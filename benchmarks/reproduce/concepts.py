@@ -7,7 +7,8 @@ of an interchange that the source's value is taken and that the other variable i
 
 All that is trained here has the same loss (cause and isolation, as counterfactual labels of a whole output
 have both), the same number of steps, and one site, chosen by the same rule. DAS is measured from both starts:
-what a probe reads, as this package does, and a random rotation as in its paper.
+what a probe reads, as this package does, and a random rotation as in its paper. All neurons take the source's
+value always; that they come last is due to the other variable, which they take too.
 """
 
 from __future__ import annotations

@@ -25,6 +25,9 @@ from interp_bench.tracks.concepts import ConceptProblem, Subspace
 _PAPER_WIDTH = 4096
 """Width of the model (Alpaca 7B) for which the paper gives temperatures in dimensions."""
 
+_QR = 20.0
+"""Multiply-adds of a QR decomposition and its backward pass, as a multiple of the cube of the width."""
+
 
 def root_of_boundary(index: Tensor, boundary: Tensor, temperature: float) -> Tensor:
     """Return the square root of ``sigmoid(index / T) * sigmoid((boundary - index) / T)``.
@@ -76,7 +79,8 @@ def boundless_das(
         budget: multiply-adds of training.
         start: ``probe`` puts what a probe reads into the first rows; ``random`` as in the paper.
     """
-    plan = plan_training(problem, steps, sites, budget)
+    width = max(problem.model.width(site) for site in problem.sites)
+    plan = plan_training(problem, steps, sites, budget, aside=_QR * width**3)
     heat = (first_temperature / _PAPER_WIDTH, last_temperature / _PAPER_WIDTH)
     rates = (learning_rate, boundary_rate)
     starts = {

@@ -47,14 +47,24 @@ class Plan:
         return 2 * self.batch
 
 
-def plan_training(problem: ConceptProblem, steps: int, sites: int, budget: float) -> Plan:
-    """Return the plan that a budget of multiply-adds pays for, by the size of the model."""
+def plan_training(
+    problem: ConceptProblem, steps: int, sites: int, budget: float, *, aside: float = 0.0
+) -> Plan:
+    """Return the plan that a budget of multiply-adds pays for, by the size of the model.
+
+    Args:
+        problem: the problem.
+        steps: most steps a site.
+        sites: most sites.
+        budget: multiply-adds of training.
+        aside: multiply-adds of a step that are not the network's.
+    """
     middle = problem.sites[len(problem.sites) // 2]
     positions = problem.activations(middle, torch.zeros(1, dtype=torch.long)).shape[1]
     work = problem.model.spec.params * positions
     small = work < 1e9
     batch = 32 if small else 8
-    affordable = int(budget / (work * batch))
+    affordable = int(budget / (work * batch + aside))
     tried = max(1, min(sites, affordable // steps))
     return Plan(
         batch=batch,

@@ -25,6 +25,8 @@ from interp_bench.techniques.features.topk_autoencoder import largest, topk_loss
 from interp_bench.tracks.catalogue import technique
 from interp_bench.tracks.concepts import ConceptProblem, Subspace, orthonormal
 
+_MOST_SAMPLES, _MOST_LATENTS = 16_384, 2_048
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latents:
@@ -67,16 +69,18 @@ def fit_latents(
     Args:
         problem: the problem.
         site: the site.
-        expansion: latents per dimension.
+        expansion: latents per dimension; there are at most 2,048.
         density: active latents per latent; at least 2 are active.
         max_steps: training steps.
     """
     x = problem.features(site)
     if problem.position is None:
-        x = problem.activations(site).float().flatten(0, 1)
+        positions = problem.activations(site, torch.arange(1)).shape[1]
+        some = torch.arange(max(1, min(len(x), _MOST_SAMPLES // positions)))
+        x = problem.activations(site, some).float().flatten(0, 1)
     mean = x.mean(0)
     scale = (x - mean).square().mean().sqrt().clamp(min=1e-12)
-    n_latents = round(expansion * x.shape[1])
+    n_latents = min(round(expansion * x.shape[1]), _MOST_LATENTS)
     k = min(max(2, round(density * n_latents)), n_latents)
     generator = problem.generator()
     model = initial((x - mean) / scale, n_latents, generator)
