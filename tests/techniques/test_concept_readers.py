@@ -112,3 +112,16 @@ def test_representation_reading_finds_a_concept_that_is_the_loudest_difference()
     assert float((representation_reading(problem).basis[0] @ wanted).abs()) == pytest.approx(
         0.5**0.5, abs=0.02
     )
+
+
+def test_contrast_consistent_search_is_not_fooled_by_a_wide_site_that_knows_nothing() -> None:
+    # "before" says nothing at the position, but random numbers in 200 dimensions fit any 500 pairs.
+    problem, _ = toy(n_values=2, width=12, noise=0.3, seed=5)
+    noise = torch.randn(240, 200, generator=torch.Generator().manual_seed(0))
+
+    class Noisy(ConceptProblem):
+        def features(self, site: str) -> torch.Tensor:
+            return noise if site == "before" else super().features(site)
+
+    fields = {name: getattr(problem, name) for name in problem.__dataclass_fields__}
+    assert contrast_consistent_search(Noisy(**fields)).site == "after"

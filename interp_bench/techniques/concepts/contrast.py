@@ -64,7 +64,7 @@ def contrast_consistent_search(
 def _search(
     problem: ConceptProblem, site: str, pairs: Pairs, tries: int, steps: int, rate: float, decay: float
 ) -> tuple[float, Tensor]:
-    """Return the loss of the best tries on pairs kept apart, and (n_values - 1, width) rows that they read."""
+    """Return the loss of the best tries on pairs kept apart, and the (n_values - 1, width) rows they read."""
     x = problem.features(site)
     spread = x.std(0)
     spread = torch.where(spread > 1e-9 * spread.max(), spread, torch.inf)
