@@ -75,6 +75,23 @@ class Projection:
             return values
         return output.index_copy(-1, self.columns.to(output.device), values)
 
+    def replace_heads(self, output: Tensor, inputs: Tensor, heads: list[int], d_head: int) -> Tensor:
+        """Return a copy of the module's whole output with some heads computed from inputs of their own.
+
+        Args:
+            output: (..., d_out) of the module.
+            inputs: (n_heads, ..., d_in), one input for each of the heads.
+            heads: which heads of this projection.
+            d_head: columns of a head.
+        """
+        within = (torch.tensor(heads)[:, None] * d_head + torch.arange(d_head)).flatten()
+        columns = self._places(within).to(output.device)
+        weight = matrix(self.module)[:, columns].unflatten(1, (len(heads), d_head))
+        values = torch.einsum("h...c,chd->...hd", inputs, weight).flatten(-2)
+        bias = self._bias()
+        values = values if bias is None else values + bias[columns]
+        return output.index_copy(-1, columns, values)
+
     def view(self) -> Tensor:
         """Return the weight (d_in, n) in the module's dtype; a view where all columns are meant."""
         weight = matrix(self.module)
