@@ -36,6 +36,7 @@ class PatchedRun:
         anywhere = anywhere.any(dim=0) if anywhere.ndim == 3 else anywhere
         self.needed = anywhere.any(dim=1).tolist()
         self.residual: Tensor | None = None
+        self.normed: Tensor | None = None
         self.groups: dict[tuple[str, int | None], list[tuple[int, Destination]]] = {}
         for column in anywhere.any(dim=0).nonzero()[:, 0].tolist():
             destination = model.graph.destinations[column]
@@ -69,7 +70,7 @@ class PatchedRun:
         return [(block.norm1, "in", self._remember), *hooks] if hooks else []
 
     def _remember(self, x: Tensor) -> None:
-        self.residual = x
+        self.residual, self.normed = x, None
 
     def _write(self, name: str, value: Tensor) -> None:
         row = self.rows[name]
@@ -94,13 +95,17 @@ class PatchedRun:
         return read
 
     def _project(self, layer: int, letter: str, out: Tensor) -> Tensor:
-        group = self.groups[letter, layer]
         block = self.anatomy.blocks[layer]
-        # forward() goes past the hooks, so this inner call is not taken for the model's own.
-        normed = block.norm1.forward(self._shifted(group))
-        heads = [destination.head for _, destination in group if destination.head is not None]
-        whole = {"q": block.query, "k": block.key, "v": block.value}[letter]
-        return whole.replace_heads(out, normed, heads, self.anatomy.d_head)
+        groups = [self.groups.get((kind, layer), []) for kind in "qkv"]
+        if self.normed is None:  # queries, keys and values together, by whichever is first
+            shifted = self._shifted([member for group in groups for member in group])
+            # forward() goes past the hooks, so this inner call is not taken for the model's own.
+            self.normed = block.norm1.forward(shifted)
+        which = "qkv".index(letter)
+        mine = self.normed.split([len(group) for group in groups])[which]
+        heads = [destination.head for _, destination in groups[which] if destination.head is not None]
+        whole = (block.query, block.key, block.value)[which]
+        return whole.replace_heads(out, mine, heads, self.anatomy.d_head)
 
     def _mlp_input(self, layer: int, x: Tensor) -> Tensor:
         shifted = self._shifted(self.groups["m", layer])[0]
