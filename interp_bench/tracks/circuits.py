@@ -70,6 +70,11 @@ class CircuitProblem(Problem):
         """Return the same problem with the first ``n_pairs`` pairs of inputs only."""
         return self._pairs(slice(n_pairs))
 
+    def pairs(self) -> Iterator[CircuitProblem]:
+        """Yield the problem with one pair at a time."""
+        for row in range(len(self.clean)):
+            yield self._pairs(slice(row, row + 1))
+
     def repeated(self, times: int) -> CircuitProblem:
         """Return the problem with all of its pairs one after the other, this many times."""
         return replace(

@@ -61,7 +61,8 @@ def subnetwork_probing(
     log_alpha = hard_concrete.start(shape[:1], 0.9, problem.model.device)
     adam = torch.optim.Adam([log_alpha], lr=learning_rate)
     for _ in range(steps):
-        keep = hard_concrete.sample(log_alpha, generator)[:, None].expand(shape)
+        each = hard_concrete.sample(log_alpha.expand(len(problem.clean), -1), generator)
+        keep = each[:, :, None].expand(-1, *shape)
         loss = divergence(keep).mean() + penalty * hard_concrete.expected_l0(log_alpha).mean()
         (log_alpha.grad,) = torch.autograd.grad(loss, log_alpha)
         adam.step()
@@ -103,7 +104,8 @@ def edge_pruning(
     adam = torch.optim.Adam([log_alpha], lr=learning_rate)
     ascent = torch.optim.Adam([multipliers], lr=learning_rate, maximize=True)
     for step in range(steps):
-        loss = divergence(hard_concrete.sample(log_alpha, generator)).mean()
+        each = log_alpha.expand(len(problem.clean), -1, -1)  # a mask of its own for every input
+        loss = divergence(hard_concrete.sample(each, generator)).mean()
         wanted = sparsity * min(1.0, 2 * (step + 1) / steps)
         gap = wanted - (1 - hard_concrete.expected_l0(log_alpha)[valid].mean())
         loss = loss + multipliers[0] * gap + multipliers[1] * gap.square()
@@ -126,6 +128,7 @@ def ugs(
     steps: int = 80,
     learning_rate: float = 0.2,
     penalty: float = 5.0,
+    first: float = 0.5,
     n_pairs: int = 8,
 ) -> EdgeScores:
     """Learn how probable each edge is: some edges are kept in part, at random, and their slopes averaged.
@@ -142,7 +145,7 @@ def ugs(
     """
     problem = problem.first(n_pairs)
     divergence, generator = _divergence(problem), problem.generator()
-    logits = torch.zeros(problem.graph.shape, device=problem.model.device)
+    logits = torch.full(problem.graph.shape, first, device=problem.model.device).logit()
     adam = torch.optim.Adam([logits], lr=learning_rate)
     for _ in range(steps):
         keep, partly = sample_uniform(logits.sigmoid(), len(problem.clean), generator)
