@@ -43,5 +43,5 @@ def chain_problem(n: int = 3) -> CircuitProblem:
     for layer in module.layer1:  # type: ignore[union-attr]
         layer.conv.weight.data.zero_()
     module.fc.weight.data[:, 3:] = 0  # type: ignore[union-attr, index]
-    module.fc.weight.data *= 20  # type: ignore[union-attr, operator]
+    module.fc.weight.data *= 400  # type: ignore[union-attr, operator]
     return problem

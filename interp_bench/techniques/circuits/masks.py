@@ -42,8 +42,8 @@ def subnetwork_probing(
     problem: CircuitProblem,
     *,
     steps: int = 60,
-    learning_rate: float = 0.2,
-    penalty: float = 1.0,
+    learning_rate: float = 0.1,
+    penalty: float = 3.0,
     n_pairs: int = 8,
 ) -> EdgeScores:
     """Learn hard concrete masks over nodes under an L0 penalty; an edge is as probable as the lesser end.
@@ -79,8 +79,9 @@ def subnetwork_probing(
 def edge_pruning(
     problem: CircuitProblem,
     *,
-    steps: int = 80,
-    learning_rate: float = 0.3,
+    steps: int = 120,
+    learning_rate: float = 0.05,
+    ascent_rate: float = 2.0,
     sparsity: float = 0.98,
     n_pairs: int = 8,
 ) -> EdgeScores:
@@ -92,7 +93,8 @@ def edge_pruning(
 
     Args:
         steps: of Adam; the paper takes 3,000 for GPT-2.
-        learning_rate: of masks and multipliers; 0.8 in the paper.
+        learning_rate: of the masks; 0.8 in the paper, which is too noisy for so few steps.
+        ascent_rate: learning rate of the multipliers, 0.8 in the paper.
         sparsity: share of edges that are to be masked in the end.
         n_pairs: pairs of inputs.
     """
@@ -102,7 +104,7 @@ def edge_pruning(
     log_alpha = hard_concrete.start(problem.graph.shape, 0.95, problem.model.device)
     multipliers = torch.zeros(2, device=problem.model.device, requires_grad=True)
     adam = torch.optim.Adam([log_alpha], lr=learning_rate)
-    ascent = torch.optim.Adam([multipliers], lr=learning_rate, maximize=True)
+    ascent = torch.optim.Adam([multipliers], lr=ascent_rate, maximize=True)
     for step in range(steps):
         each = log_alpha.expand(len(problem.clean), -1, -1)  # a mask of its own for every input
         loss = divergence(hard_concrete.sample(each, generator)).mean()
@@ -126,9 +128,9 @@ def ugs(
     problem: CircuitProblem,
     *,
     steps: int = 80,
-    learning_rate: float = 0.2,
-    penalty: float = 5.0,
-    first: float = 0.5,
+    learning_rate: float = 0.1,
+    penalty: float = 20.0,
+    first: float = 0.9,
     n_pairs: int = 8,
 ) -> EdgeScores:
     """Learn how probable each edge is: some edges are kept in part, at random, and their slopes averaged.
@@ -141,6 +143,8 @@ def ugs(
         steps: of Adam.
         learning_rate: of the logits.
         penalty: weight of the expected share of edges that are kept, against the divergence in nats.
+        first: how probable every edge is in the beginning. At one half a chain of a few edges is hardly
+            ever whole, and its edges have no slope.
         n_pairs: pairs of inputs.
     """
     problem = problem.first(n_pairs)
