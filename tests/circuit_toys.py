@@ -14,7 +14,9 @@ def small_problem(kind: str, n: int = 3) -> CircuitProblem:
     if kind in ("linear", "resnet", "convnext"):
         outcomes = torch.tensor([[2, 3]] * n)
         model = build_cnn(kind)
-        return CircuitProblem(model=model, seed=0, clean=pixels(0, n), corrupted=pixels(1, n), outcomes=outcomes)
+        return CircuitProblem(
+            model=model, seed=0, clean=pixels(0, n), corrupted=pixels(1, n), outcomes=outcomes
+        )
     model, outcomes = build(kind), torch.tensor([[3, 4]] * n)
     return CircuitProblem(
         model=model, seed=0, clean=sample(model, 0, n), corrupted=sample(model, 1, n), outcomes=outcomes
@@ -37,7 +39,7 @@ CHAIN = [("stem.g0", "layer1.0.g0"), ("layer1.0.g0", "layer1.1.g0"), ("layer1.1.
 
 
 def chain_problem(n: int = 3) -> CircuitProblem:
-    """A linear CNN of identities whose classifier reads group 0 alone: the edges of ``CHAIN`` are all that matters."""
+    """A linear CNN of identities whose classifier reads group 0 alone: only the edges of ``CHAIN`` matter."""
     problem = small_problem("linear", n)
     module = problem.model.module
     for layer in module.layer1:  # type: ignore[union-attr]

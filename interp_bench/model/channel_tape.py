@@ -57,7 +57,9 @@ def channel_attributions(
         gradients = torch.autograd.grad(total, [*outs, last[0]], retain_graph=True, allow_unused=True)
     change = _changes(model, deltas, recorder, [*reads, last[0]])
     scores = inputs.new_zeros((len(inputs), *model.graph.shape))
-    for i, (layer, x, out, gradient) in enumerate(zip(chain(model), reads, outs, gradients[:-1], strict=True)):
+    for i, (layer, x, out, gradient) in enumerate(
+        zip(chain(model), reads, outs, gradients[:-1], strict=True)
+    ):
         for group, channels in enumerate(channel_groups(out.shape[1]) if gradient is not None else ()):
             through = torch.zeros_like(out)
             through[:, channels] = gradient[:, channels]

@@ -152,9 +152,7 @@ class CircuitProblem(Problem):
                 the first one, the residual stream before block 0 or the stem's output of a CNN.
             per_input: whether to return (batch, n_sources, n_destinations), each input by itself.
         """
-        return edge_attributions(
-            self.model, self.clean, self.metric, deltas, held=held, per_input=per_input
-        )
+        return edge_attributions(self.model, self.clean, self.metric, deltas, held=held, per_input=per_input)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

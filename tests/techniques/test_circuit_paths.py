@@ -29,9 +29,7 @@ def slopes(problem: CircuitProblem, share: float, rows: slice) -> torch.Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 def test_eap_is_the_slope_in_the_share_that_is_replaced(kind: str) -> None:
     problem = small_problem(kind)
-    torch.testing.assert_close(
-        eap(problem).scores, slopes(problem, 0.0, slice(0)), rtol=1e-3, atol=1e-5
-    )
+    torch.testing.assert_close(eap(problem).scores, slopes(problem, 0.0, slice(0)), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "convnext"])
@@ -44,9 +42,7 @@ def test_eap_ig_activations_by_shares(kind: str) -> None:
         rows = writes.rows(name)
         for share in (0.0, 0.5):  # steps 2 and 1 of 2
             wanted[rows] += slopes(problem, share, rows)[rows] / 2
-    torch.testing.assert_close(
-        eap_ig_activations(problem, steps=2).scores, wanted, rtol=1e-3, atol=1e-5
-    )
+    torch.testing.assert_close(eap_ig_activations(problem, steps=2).scores, wanted, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "resnet"])
@@ -75,9 +71,7 @@ def test_the_gradient_path_comes_nearer_to_the_corrupted_output() -> None:
     point = _step(problem, "input", start, wanted, length)
     torch.testing.assert_close((point - start).flatten(1).norm(dim=1), length)
     with torch.no_grad():
-        before, after = (
-            (problem.held_logits({"input": x}) - wanted).pow(2).sum(1) for x in (start, point)
-        )
+        before, after = ((problem.held_logits({"input": x}) - wanted).pow(2).sum(1) for x in (start, point))
     assert bool((after < before).all())
 
 
@@ -104,7 +98,7 @@ def test_on_a_linear_network_ablations_are_first_order() -> None:
 def test_batches_add_up() -> None:
     problem = small_problem("gpt2", 5)
     parts = list(problem.batches(memory=5e-4))
-    assert 1 < len(parts)
+    assert len(parts) > 1
     assert torch.equal(torch.cat([part.clean for part in parts]), problem.clean)
     total = sum(eap(part).scores for part in parts)
     torch.testing.assert_close(total, eap(problem).scores, rtol=1e-4, atol=1e-5)

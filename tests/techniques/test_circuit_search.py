@@ -19,8 +19,8 @@ from interp_bench.techniques.circuits.masks import (
     subnetwork_probing,
     ugs,
 )
-from interp_bench.techniques.circuits.path_patching import path_patching
 from interp_bench.techniques.circuits.patching import activation_patching
+from interp_bench.techniques.circuits.path_patching import path_patching
 from interp_bench.techniques.circuits.weights import weight_norm
 from tests.circuit_toys import CHAIN, chain_problem, linear_problem, small_problem
 from tests.model.conftest import build
@@ -104,7 +104,9 @@ def test_expected_l0_of_the_hard_concrete_distribution() -> None:
     """P(z > 0) = sigmoid(log alpha - 2/3 log(.1 / 1.1)), against draws; by hand at log alpha = 0: .832."""
     log_alpha = torch.tensor([-2.0, 0.0, 1.0])
     drawn = hard_concrete.sample(log_alpha.expand(40_000, 3), torch.Generator().manual_seed(0))
-    torch.testing.assert_close((drawn > 0).float().mean(0), hard_concrete.expected_l0(log_alpha), atol=0.01, rtol=0)
+    torch.testing.assert_close(
+        (drawn > 0).float().mean(0), hard_concrete.expected_l0(log_alpha), atol=0.01, rtol=0
+    )
     assert float(hard_concrete.expected_l0(torch.tensor(0.0))) == pytest.approx(0.8318, abs=1e-4)
     assert float((drawn == 1).float().mean()) > 0.05
     begun = hard_concrete.start((2,), 0.9, torch.device("cpu"))

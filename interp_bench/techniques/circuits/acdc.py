@@ -12,7 +12,8 @@ from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
 
 
 @technique(
-    cites="Conmy et al. 2023, Towards Automated Circuit Discovery for Mechanistic Interpretability, algorithm 1",
+    cites="Conmy et al. 2023, Towards Automated Circuit Discovery for Mechanistic Interpretability, "
+    "algorithm 1",
     access="forward",
     cost="1 forward an edge, in batches",
     needs=Needs(max_params=20_000_000),
@@ -34,6 +35,7 @@ def acdc(
     result is that of one at a time.
 
     Args:
+        problem: the pairs and the graph.
         threshold: rise of the divergence, in nats, from which an edge is kept. The paper sweeps it
             from 0.004 to 1.
         max_edges: most edges of a graph.

@@ -29,8 +29,6 @@ def attention_weights(problem: CircuitProblem) -> EdgeScores:
         first = graph.sources.index(f"a{layer}.h0")
         confidence[first : first + pattern.shape[1]] = pattern.amax(-1).float().mean((0, 2)).cpu()
     nowhere = torch.tensor(torch.inf)
-    ends = torch.stack(
-        [confidence[rows].max() if rows else nowhere for rows in node_rows(problem.model)]
-    )
+    ends = torch.stack([confidence[rows].max() if rows else nowhere for rows in node_rows(problem.model)])
     scores = torch.minimum(confidence[:, None], ends[None])
     return EdgeScores(scores=torch.where(torch.isinf(scores), torch.zeros_like(scores), scores))

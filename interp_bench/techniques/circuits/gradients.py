@@ -17,7 +17,7 @@ def summed(problem: CircuitProblem, score: Callable[[CircuitProblem], Tensor]) -
 
 
 def attribution_patching(problem: CircuitProblem) -> Tensor:
-    """Return (n_sources, n_destinations): corrupted minus clean outputs times the gradient on clean inputs."""
+    """Return (n_sources, n_destinations), corrupted minus clean outputs times the gradient on clean ones."""
     corrupted = problem.writes(problem.corrupted)
     return problem.edge_attributions(lambda clean: corrupted - clean)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -46,7 +48,7 @@ def between_nodes(model: Model, importance: Tensor) -> Tensor:
 def layers_of_sources(graph: Graph) -> list[slice]:
     """Return rows of the sources of each layer: what comes between two counts of earlier sources."""
     bounds = sorted({0, len(graph.sources), *(d.n_sources for d in graph.destinations)})
-    return [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 @technique(
@@ -56,7 +58,7 @@ def layers_of_sources(graph: Graph) -> list[slice]:
     cost="2 forwards, 1 backward",
 )
 def hisp(problem: CircuitProblem) -> EdgeScores:
-    """Head importance score for pruning: |change of a node's output times its gradient|, the lesser end an edge.
+    """Head importance score: a node's change times its gradient, absolute; an edge gets its lesser end.
 
     The mean over inputs of the absolute product is normalised in each layer by its l2 norm, as in the
     paper; as in ACDC a node's change is from the clean to the corrupted run, and an edge stays as long

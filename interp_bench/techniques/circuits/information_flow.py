@@ -65,7 +65,9 @@ def _routes(problem: CircuitProblem) -> Tensor:
             assert d.head is not None
             heads = _heads(anatomy, d.letter, d.head)
             first = rows[f"a{d.layer}.h0"]
-            entering = torch.stack([_entering(leaving[first + h], within[d.layer][h], d.letter) for h in heads])
+            entering = torch.stack(
+                [_entering(leaving[first + h], within[d.layer][h], d.letter) for h in heads]
+            )
             entering = entering.amax(0)
         through = torch.minimum(at[n], entering)
         leaving[:n] = torch.maximum(leaving[:n], through)

@@ -19,6 +19,7 @@ def eap_ig(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores:
     """Edge attribution patching with gradients averaged from the corrupted to the clean input.
 
     Args:
+        problem: the pairs and the graph.
         steps: points on the path, as in the paper and in MIB.
     """
 
@@ -40,11 +41,12 @@ def eap_ig(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores:
     quick=Needs(max_params=250_000),
 )
 def eap_ig_activations(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores:
-    """EAP-IG on activations: what the sources of one layer write moves from the corrupted run to the clean one.
+    """EAP-IG on activations: what one layer of sources writes moves from the corrupted run to the clean one.
 
     Everything before them is clean, and the gradients are averaged for the edges that leave them.
 
     Args:
+        problem: the pairs and the graph.
         steps: points on the path, as in MIB.
     """
 
@@ -75,6 +77,7 @@ def eap_gp(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores:
     long as the straight path; the length in the paper is a constant of normalisation.
 
     Args:
+        problem: the pairs and the graph.
         steps: points on the path, as in the paper.
     """
 

@@ -49,6 +49,7 @@ def subnetwork_probing(
     """Learn hard concrete masks over nodes under an L0 penalty; an edge is as probable as the lesser end.
 
     Args:
+        problem: the pairs and the graph.
         steps: of Adam. The papers take thousands at a rate of 0.001; a graph of a few dozen nodes
             needs far fewer at a high rate.
         learning_rate: of the masks.
@@ -92,6 +93,7 @@ def edge_pruning(
     linearly during the first half, as in the paper.
 
     Args:
+        problem: the pairs and the graph.
         steps: of Adam; the paper takes 3,000 for GPT-2.
         learning_rate: of the masks; 0.8 in the paper, which is too noisy for so few steps.
         ascent_rate: learning rate of the multipliers, 0.8 in the paper.
@@ -140,6 +142,7 @@ def ugs(
     that the edge makes, and its sum over those inputs estimates the gradient in the logit of p.
 
     Args:
+        problem: the pairs and the graph.
         steps: of Adam.
         learning_rate: of the logits.
         penalty: weight of the expected share of edges that are kept, against the divergence in nats.

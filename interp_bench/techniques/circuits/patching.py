@@ -80,6 +80,7 @@ def mean_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: in
     """Let every edge by itself carry its mean over the corrupted inputs and see how far the metric falls.
 
     Args:
+        problem: the pairs and the graph.
         max_edges: most edges that are tried.
         n_pairs: clean inputs that the metric is averaged over; the mean is that of all corrupted ones,
             position by position.
@@ -90,7 +91,7 @@ def mean_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: in
 
 
 @technique(
-    cites="Olsson et al. 2022, In-context Learning and Induction Heads (pattern-free knockout by zeros), on edges",
+    cites="Olsson et al. 2022, In-context Learning and Induction Heads (ablation by zeros), on edges",
     access="forward",
     cost="1 forward an edge",
     quick=Needs(max_params=100_000),

@@ -23,20 +23,23 @@ from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
 def path_patching(
     problem: CircuitProblem, *, threshold: float = 0.02, max_edges: int = 1000, n_pairs: int = 4
 ) -> EdgeScores:
-    """Resample one edge along the paths found so far, all else frozen at clean values, from the logits backwards.
+    """Resample an edge along paths found so far, all else frozen at clean values, from the logits backwards.
 
     ``activation_patching`` lets everything behind an edge react. Here its change reaches the logits only
     through edges that were found before: first senders that write to the logits, then senders into
     these, and so on. Edges into nodes that were never found score zero.
 
     Args:
+        problem: the pairs and the graph.
         threshold: an edge is found when it moves the metric by this share of the distance between
             clean and corrupted inputs. The papers choose by eye.
         max_edges: most edges of a graph.
         n_pairs: pairs of inputs.
     """
     if problem.graph.n_edges > max_edges:
-        raise Inapplicable(f"{problem.graph.n_edges:,} edges may need as many forwards; raise max_edges to try")
+        raise Inapplicable(
+            f"{problem.graph.n_edges:,} edges may need as many forwards; raise max_edges to try"
+        )
     problem = problem.first(n_pairs)
     graph = problem.graph
     clean, corrupted = problem.source_outputs(problem.clean), problem.source_outputs(problem.corrupted)

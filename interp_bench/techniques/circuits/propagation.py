@@ -47,6 +47,7 @@ def gim(problem: CircuitProblem, *, temperature: float = 2.0) -> EdgeScores:
     and up projection each get one half.
 
     Args:
+        problem: the pairs and the graph.
         temperature: of the softmax in the backward; 2 as in the paper.
     """
 
@@ -77,6 +78,7 @@ def relp(problem: CircuitProblem, *, frozen_patterns: bool = True) -> EdgeScores
     are constants (AH rule).
 
     Args:
+        problem: the pairs and the graph.
         frozen_patterns: the AH rule of the paper, under which edges into queries and keys score zero;
             when False patterns have their gradient.
     """
