@@ -44,7 +44,8 @@ def _frozen_norm(module: Any, x: Tensor) -> Tensor:
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     shape = (-1, 1, 1) if dim == 1 else (-1,)
     out = out if weight is None else out * weight.view(shape)
-    return out if bias is None else out + bias.view(shape)
+    result: Tensor = out if bias is None else out + bias.view(shape)
+    return result
 
 
 def _replace_forward(stack: ExitStack, module: nn.Module, forward: Callable[..., Tensor]) -> None:

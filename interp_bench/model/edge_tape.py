@@ -59,7 +59,7 @@ class Tape:
     def gradients(self, total: Tensor) -> dict[_Key, Tensor | None]:
         """Return the gradient of a scalar at every recorded output, and forget the graph behind it."""
         found = torch.autograd.grad(total, list(self.outs.values()), allow_unused=True)
-        by_key = dict(zip(self.outs, found, strict=True))
+        by_key: dict[_Key, Tensor | None] = dict(zip(self.outs, found, strict=True))
         self.outs.clear()
         return by_key
 
@@ -92,7 +92,11 @@ class Tape:
         """Return (n_destinations, batch, position, d_model), gradients at the residual inputs of a group."""
         layer, which = group[0].layer, 2 if group[0].letter == "m" else 1
         read = self.norm_inputs[layer, which][rows]
-        behind = torch.stack([self._behind_norm(gradients, d, read, rows) for d in group])
+        if group[0].letter in "mo":
+            gradient = gradients[group[0].letter, layer]
+            behind = torch.zeros_like(read)[None] if gradient is None else gradient[None, rows]
+        else:
+            behind = self._behind_norm(gradients, group, read, rows)
         with torch.enable_grad():
             x = read.detach().expand_as(behind).requires_grad_()
             y = self.anatomy.norm(layer, which).forward(x)
@@ -101,19 +105,21 @@ class Tape:
         return result
 
     def _behind_norm(
-        self, gradients: dict[_Key, Tensor | None], d: Destination, read: Tensor, rows: slice
+        self, gradients: dict[_Key, Tensor | None], group: list[Destination], read: Tensor, rows: slice
     ) -> Tensor:
-        """Return the gradient of the metric at the norm's output, through destination ``d`` alone."""
-        key = (d.letter, d.layer) if (d.letter, d.layer) in gradients else ("q", d.layer)
-        gradient = gradients[key]
-        if gradient is None:
-            return torch.zeros_like(read)
-        if d.letter in "mo":
-            return gradient[rows]
-        assert d.layer is not None
-        assert d.head is not None
-        projection = self.anatomy.projection(d.layer, d.letter, d.head)
-        return projection.select(gradient[rows]) @ projection.view().T
+        """Return gradients at the norm's output through each query, key and value of a layer alone."""
+        behind = read.new_zeros((len(group), *read.shape))
+        assert group[0].layer is not None
+        block = self.anatomy.blocks[group[0].layer]
+        first = 0
+        for letter, projection in (("q", block.query), ("k", block.key), ("v", block.value)):
+            count = sum(d.letter == letter for d in group)
+            key = (letter, group[0].layer) if (letter, group[0].layer) in gradients else ("q", group[0].layer)
+            gradient = gradients[key]
+            if gradient is not None:
+                projection.pull_heads(gradient[rows], self.anatomy.d_head, behind[first : first + count])
+            first += count
+        return behind
 
 
 def _by_rows(deltas: Tensor | SourceWrites, n_inputs: int) -> Iterator[tuple[slice, Tensor]]:

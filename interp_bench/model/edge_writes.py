@@ -86,9 +86,19 @@ class SourceWrites:
         out = self.parts[self.root].new_empty(
             (len(self.model.graph.sources), *self.parts[self.root][batch].shape)
         )
+        first = 0
         for name, value in self.parts.items():
-            results = head_results(anatomy, int(name[1:]), value[batch]) if name[0] == "a" else value[batch]
-            out[self.rows(name)] = results
+            length = self._n_sources(name)
+            into = out[first : first + length]
+            if name[0] == "a":
+                weight = (
+                    anatomy.blocks[int(name[1:])].out.view().unflatten(0, (anatomy.n_heads, anatomy.d_head))
+                )
+                by_head = value[batch].flatten(0, 1).unflatten(-1, (anatomy.n_heads, anatomy.d_head))
+                torch.bmm(by_head.transpose(0, 1), weight, out=into.flatten(1, 2))
+            else:
+                into.copy_(value[batch])
+            first += length
         return out
 
     def _n_sources(self, name: str) -> int:

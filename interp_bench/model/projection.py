@@ -92,6 +92,19 @@ class Projection:
         values = values if bias is None else values + bias[columns]
         return output.index_copy(-1, columns, values)
 
+    def pull_heads(self, gradient: Tensor, d_head: int, out: Tensor) -> None:
+        """Bring the gradient of every head back to what goes into the projection.
+
+        Args:
+            gradient: (batch, position, d_out) of the module's whole output.
+            d_head: columns of a head.
+            out: (n_heads, batch, position, d_in), contiguous, where the results are put.
+        """
+        where = slice(None) if self.columns is None else _as_slice(self.columns)
+        by_head = gradient[..., where].flatten(0, 1).unflatten(-1, (-1, d_head)).transpose(0, 1)
+        weight = matrix(self.module)[:, where].unflatten(1, (-1, d_head)).permute(1, 2, 0)
+        torch.bmm(by_head, weight, out=out.flatten(1, 2))
+
     def view(self) -> Tensor:
         """Return the weight (d_in, n) in the module's dtype; a view where all columns are meant."""
         weight = matrix(self.module)

@@ -89,7 +89,7 @@ class CircuitProblem(Problem):
             self, clean=self.clean[rows], corrupted=self.corrupted[rows], outcomes=self.outcomes[rows]
         )
 
-    def batches(self, *, memory: float = 1.0) -> Iterator[CircuitProblem]:
+    def batches(self, *, memory: float = 0.25) -> Iterator[CircuitProblem]:
         """Yield the problem in parts whose forward with gradient fits a budget of memory.
 
         Args:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from interp_bench.model.attention import attention_patterns, record_patterns
+from interp_bench.model.attention import PatternEdit, attention_patterns, record_patterns
+from interp_bench.model.edge_writes import Hooks
 from interp_bench.model.hooks import hooked
 from interp_bench.techniques.circuits.patching import BATCH_BYTES
 from interp_bench.techniques.circuits.propagation import TRANSFORMERS
@@ -53,12 +54,12 @@ def _scores(part: CircuitProblem) -> Tensor:
     return total / max(1, n_layers - 1)
 
 
-def _drop(part: CircuitProblem, layer: int) -> list[tuple]:
+def _drop(part: CircuitProblem, layer: int) -> Hooks:
     block = part.model.transformer.blocks[layer]
     return [(block.out.module, "out", Tensor.detach), (block.mlp, "out", Tensor.detach)]
 
 
-def _catch(seen: dict[int, Tensor]):
+def _catch(seen: dict[int, Tensor]) -> PatternEdit:
     """Return an edit that stores the gradient of every pattern as it comes by."""
 
     def edit(layer: int, scores: Tensor, pattern: Tensor) -> None:

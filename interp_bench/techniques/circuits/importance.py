@@ -21,7 +21,7 @@ def node_rows(model: Model) -> list[list[int]]:
     """
     graph, anatomy = model.graph, model.anatomy
     rows = {name: row for row, name in enumerate(graph.sources)}
-    found = []
+    found: list[list[int]] = []
     for d in graph.destinations:
         if d.letter == "o":
             found.append([])
@@ -64,12 +64,14 @@ def hisp(problem: CircuitProblem) -> EdgeScores:
     paper; as in ACDC a node's change is from the clean to the corrupted run, and an edge stays as long
     as both of its nodes do.
     """
-    parts = []
-    for part in problem.batches():
-        corrupted = part.writes(part.corrupted)
-        by_input = part.edge_attributions(lambda clean, c=corrupted: c - clean, per_input=True)
-        parts.append(by_input.sum(2).abs())
-    importance = torch.cat(parts).mean(0)
+    importance = torch.cat([_changes(part) for part in problem.batches()]).mean(0)
     for rows in layers_of_sources(problem.graph):
         importance[rows] /= importance[rows].norm().clamp(min=1e-30)
     return EdgeScores(scores=between_nodes(problem.model, importance))
+
+
+def _changes(part: CircuitProblem) -> Tensor:
+    """Return (batch, n_sources), the absolute first-order effect of all that a source writes."""
+    corrupted = part.writes(part.corrupted)
+    by_edge = part.edge_attributions(lambda clean: corrupted - clean, per_input=True)
+    return by_edge.sum(2).abs()

@@ -103,4 +103,4 @@ def _step(part: CircuitProblem, root: str, point: Tensor, wanted: Tensor, length
     (slope,) = torch.autograd.grad(distance, point)
     norms = slope.flatten(1).norm(dim=1).clamp(min=1e-30)
     shape = (-1, *[1] * (point.ndim - 1))
-    return (point - slope * (length / norms).view(shape)).detach()
+    return torch.sub(point, slope * (length / norms).view(shape)).detach()
