@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -96,7 +95,7 @@ class Published:
         return copies
 
     def _forward(self, inputs: Tensor, *, sign: float, gradients: bool) -> Tensor:
-        batch, tokens = inputs.shape
+        tokens = inputs.shape[1]
         x = self.network.wte(inputs) + self.network.wpe(torch.arange(tokens))
         x = x.detach().requires_grad_(gradients)
         self._write("input", x, sign)
@@ -226,9 +225,9 @@ def page(options: argparse.Namespace, table: str, apart: float) -> str:
     command = f"python benchmarks/eap.py --pairs {options.pairs} --tokens {options.tokens}"
     command += f" --rounds {options.rounds} --write {options.write}"
     return (
-        f"# Edge attribution patching on all edges of a GPT-2 small\n\nWritten by `{command}`; do not edit it "
-        f"by hand.\n\n{options.pairs} pairs of {options.tokens} tokens, one thread, medians of {options.rounds} "
-        f"rounds in turn. The scores differ by at most {apart:.1e} of the largest.\n\n{table}\n{FINDINGS}"
+        f"# Edge attribution patching on all edges of a GPT-2 small\n\nWritten by `{command}`; do not edit "
+        f"it by hand.\n\n{options.pairs} pairs of {options.tokens} tokens, one thread, medians of "
+        f"{options.rounds} rounds in turn. The scores differ by at most {apart:.1e} of the largest.\n\n{table}\n{FINDINGS}"
     )
 
 

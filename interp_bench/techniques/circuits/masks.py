@@ -14,7 +14,7 @@ from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
 
 SMALL = Needs(max_params=20_000_000)
-QUICK = Needs(max_params=50_000)
+QUICK = Needs(modalities=("lm",), max_params=50_000)
 
 
 def _divergence(problem: CircuitProblem) -> Callable[[Tensor], Tensor]:
