@@ -169,7 +169,7 @@ class _PatchedRun:
 
 
 def _mix(x: Tensor, other: Tensor, cut: Tensor) -> Tensor:
-    """Return ``x`` with groups ``cut`` (batch, group) of each row taken from ``other``, or a share of them."""
+    """Return ``x`` with groups ``cut`` (batch, group) of each row taken from ``other``, or a share."""
     sizes = [group.stop - group.start for group in channel_groups(x.shape[1])]
     channels = cut.repeat_interleave(torch.tensor(sizes, device=cut.device), dim=1)[:, :, None, None]
     if cut.is_floating_point():
