@@ -48,7 +48,7 @@ def acdc(
     problem = problem.first(n_pairs)
     replacement = problem.source_outputs(problem.corrupted)
     cut, current, scores = torch.zeros(graph.shape, dtype=torch.bool), 0.0, torch.zeros(graph.shape)
-    wanted = problem.patched_logits(replacement, cut).log_softmax(-1)
+    wanted = problem.patched_logits(replacement, cut).float().log_softmax(-1)
     columns, rows = graph.valid.T.flip(0, 1).nonzero(as_tuple=True)
     columns, rows = graph.shape[1] - 1 - columns, graph.shape[0] - 1 - rows  # the last come first
     start = 0
@@ -78,7 +78,7 @@ def _divergences(
         replacement.repeat(1, len(rows), 1, 1), cuts.repeat_interleave(n_pairs, 0)
     )
     per_input = functional.kl_div(
-        logits.log_softmax(-1), wanted.repeat(len(rows), 1), log_target=True, reduction="none"
+        logits.float().log_softmax(-1), wanted.repeat(len(rows), 1), log_target=True, reduction="none"
     ).sum(-1)
     found: list[float] = per_input.view(len(rows), n_pairs).double().mean(1).tolist()
     return found

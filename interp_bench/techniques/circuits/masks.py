@@ -21,10 +21,10 @@ def _divergence(problem: CircuitProblem) -> Callable[[Tensor], Tensor]:
     """Return keep -> (batch,), the KL divergence from the clean outputs when the rest is resampled."""
     replacement = problem.source_outputs(problem.corrupted)
     with torch.no_grad():
-        wanted = problem.final(problem.model(problem.clean)).log_softmax(-1)
+        wanted = problem.final(problem.model(problem.clean)).float().log_softmax(-1)
 
     def divergence(keep: Tensor) -> Tensor:
-        found = problem.patched_logits(replacement, 1 - keep).log_softmax(-1)
+        found = problem.patched_logits(replacement, 1 - keep).float().log_softmax(-1)
         return functional.kl_div(found, wanted, log_target=True, reduction="none").sum(-1)
 
     return divergence
