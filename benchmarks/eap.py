@@ -242,8 +242,8 @@ By ``--profile`` (torch.profiler, processor time of operators, 8 pairs of 32 tok
   Logits are computed at every position of both runs.
 - *interp_bench*: two thirds are matrix products of two forwards and one backward, which nobody escapes.
   Projections are differentiated once a layer; gradients at the 36 inputs are formed from them in three
-  batched products, behind the norm, only while they are contracted. Sources come before destinations in memory, so
-  that a contraction is one product without copies.
+  batched products, behind the norm, only while they are contracted. Sources come before destinations in
+  memory, so that a contraction is one product without copies.
 - Memory: what heads write is kept as what goes into their output weights, twelve times smaller, and formed
   for a few inputs at a time (``CONTRACTION_BYTES`` in ``model/edge_tape.py``); pairs run in batches whose
   activations fit a budget (``CircuitProblem.batches``, a quarter of a GiB).

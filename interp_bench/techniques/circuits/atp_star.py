@@ -89,7 +89,7 @@ def _recompute(
         by_head = torch.einsum("gbhqk,nbhqk->gnbh", slope, change)
         if letter == "k" and len(columns) < anatomy.n_heads:  # a key belongs to a group of heads
             by_head = by_head.unflatten(-1, (len(columns), -1)).sum(-1)
-        total[first : first + len(change), columns] = by_head.abs().mean(2).sum(0)
+        total[first : first + len(change), columns] = by_head.abs().mean(2).sum(0).to(total)
 
 
 def _pattern_changes(
