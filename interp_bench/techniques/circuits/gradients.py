@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
 
 
@@ -36,6 +36,7 @@ def eap(problem: CircuitProblem) -> EdgeScores:
     cites="Hanna, Pezzelle & Belinkov 2024, Have Faith in Faithfulness (clean-corrupted variant of EAP)",
     access="gradients",
     cost="4 forwards, 2 backwards",
+    quick=Needs(max_params=1_000_000),
 )
 def eap_clean_corrupted(problem: CircuitProblem) -> EdgeScores:
     """Edge attribution patching with the mean of the gradients on the clean and the corrupted input."""

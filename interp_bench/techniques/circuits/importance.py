@@ -10,7 +10,7 @@ from torch import Tensor
 from interp_bench.model.graph import Graph
 from interp_bench.model.handle import Model
 from interp_bench.model.transformer import TransformerAnatomy
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
 
 
@@ -56,6 +56,7 @@ def layers_of_sources(graph: Graph) -> list[slice]:
     "Conmy et al. 2023, ACDC, appendix E.3",
     access="gradients",
     cost="2 forwards, 1 backward",
+    quick=Needs(max_params=1_000_000),
 )
 def hisp(problem: CircuitProblem) -> EdgeScores:
     """Head importance score: a node's change times its gradient, absolute; an edge gets its lesser end.

@@ -17,6 +17,7 @@ from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
     access="activations",
     cost="3 forwards an input",
     needs=Needs(kinds=TRANSFORMERS),
+    quick=Needs(max_params=1_000_000),
 )
 def information_flow_routes(problem: CircuitProblem) -> EdgeScores:
     """The largest threshold at which an edge lies on a route to the prediction; no corrupted input is used.

@@ -68,6 +68,7 @@ def eap_ig_activations(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores
     "Identification, algorithm 1 (GradPath)",
     access="gradients",
     cost="3 + 2 x steps forwards, 2 x steps backwards",
+    quick=Needs(max_params=1_000_000),
 )
 def eap_gp(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores:
     """Edge attribution patching along a path that follows the gradient towards the corrupted output.

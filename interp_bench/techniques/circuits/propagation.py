@@ -38,6 +38,7 @@ def softened(pattern: Tensor, scores: Tensor, temperature: float, factor: float)
     access="gradients",
     cost="2 forwards, 1 backward",
     needs=Needs(kinds=TRANSFORMERS),
+    quick=Needs(max_params=1_000_000),
 )
 def gim(problem: CircuitProblem, *, temperature: float = 2.0) -> EdgeScores:
     """Edge attribution patching by gradient interaction modifications.
@@ -69,6 +70,7 @@ def gim(problem: CircuitProblem, *, temperature: float = 2.0) -> EdgeScores:
     "Relevance Patching, table 1",
     access="gradients",
     cost="2 forwards, 1 backward",
+    quick=Needs(max_params=1_000_000),
 )
 def relp(problem: CircuitProblem, *, frozen_patterns: bool = True) -> EdgeScores:
     """Edge attribution patching with coefficients of layer-wise relevance propagation for gradients.
