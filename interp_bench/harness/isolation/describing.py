@@ -38,6 +38,7 @@ class Description(BaseModel):
     module: Line
     version: Annotated[int, Field(ge=1)]
     needs: _Needs
+    quick: _Needs | None
     arguments: dict[Name, bool | int | float | str | None]
     summary: Line
     cites: Line
@@ -76,12 +77,8 @@ def _described(technique: Technique) -> Description:
         track=technique.track.name,
         module=technique.function.__module__,
         version=technique.version,
-        needs=_Needs(
-            modalities=technique.needs.modalities,
-            kinds=technique.needs.kinds,
-            max_params=technique.needs.max_params,
-            min_params=technique.needs.min_params,
-        ),
+        needs=_needs(technique.needs),
+        quick=None if technique.quick is None else _needs(technique.quick),
         arguments=dict(technique.arguments),
         summary=technique.summary[:1000],
         cites=technique.cites[:1000],
@@ -90,6 +87,15 @@ def _described(technique: Technique) -> Description:
         floor=technique.floor,
         fingerprint=technique.fingerprint,
         origin=str(technique.origin),
+    )
+
+
+def _needs(needs: Needs) -> _Needs:
+    return _Needs(
+        modalities=needs.modalities,
+        kinds=needs.kinds,
+        max_params=needs.max_params,
+        min_params=needs.min_params,
     )
 
 
@@ -119,6 +125,7 @@ def registered(found: Description, file: str) -> Technique:
         function=Elsewhere(source, found.name),
         version=found.version,
         needs=Needs(**found.needs.model_dump()),
+        quick=None if found.quick is None else Needs(**found.quick.model_dump()),
         arguments=MappingProxyType(dict(found.arguments)),
         summary=found.summary,
         origin=Path(file or found.origin),
