@@ -25,7 +25,9 @@ def information_flow_routes(problem: CircuitProblem) -> EdgeScores:
     A term of a sum is as important as it is near to the sum in l1, and the shares of all terms add up to
     one. Terms are what sources write into the stream at a position, and what a head brings from every
     position. From the prediction downwards only edges above a threshold are followed, so that an edge
-    scores by the weakest link of its best route. Output biases are left out of the sums.
+    scores by the weakest link of its best route. Output biases are left out of the sums. What writes most
+    ranks first, whether or not this outcome hangs on it: among the noise of random weights that may be no
+    better than guessing.
     """
     parts = [_routes(pair) for pair in problem.pairs()]
     return EdgeScores(scores=torch.stack(parts).mean(0))
