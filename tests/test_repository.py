@@ -105,6 +105,7 @@ def test_every_module_of_techniques_registers_one(techniques: dict[str, Techniqu
 
 
 SHARED_BY_TECHNIQUES = [
+    "interp_bench/techniques/circuits/hard_concrete.py",
     "interp_bench/techniques/concepts/effects.py",
     "interp_bench/techniques/concepts/interchange_training.py",
     "interp_bench/techniques/concepts/site_choice.py",
