@@ -2,8 +2,8 @@
 
 Tensors hold the inputs in the first half of the batch and their references in the second. A function of
 one number gets the slope between the two; a product of two signals the mean of either factor; norms and
-attention are spelled out in these, and softmax has a rule of its own. So every step is exact: the multipliers times the
-differences at the input add up to the difference of the output.
+attention are spelled out in these, and softmax has a rule of its own. So every step is exact: the
+multipliers times the differences at the input add up to the difference of the output.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Other gradients for a network: rules stand in for torch's functions while it runs, and it stays as it is."""
+"""Other gradients for a network: rules stand in for torch's functions while it runs, it stays the same."""
 
 from __future__ import annotations
 
