@@ -81,13 +81,16 @@ def score_cam(problem: AttributionProblem) -> Saliency:
 
 
 def _maps(problem: AttributionProblem, sites: list[str]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the maps (n, channel, height, width) at sites, and the gradients of the logits in them."""
+    """Return the maps (n, channel, height, width) at sites, and the gradients of the logits in them.
+
+    The papers' maps come out of a ReLU; those of a ConvNeXt do not, and are cut off at 0.
+    """
     pixels = problem.features().detach().requires_grad_()
     with problem.model.record(*sites) as cache:
         logit = problem.logit(pixels)
     values = [cache[site] for site in sites]
     gradients = torch.autograd.grad(logit.sum(), values)
-    return [_square(v.detach()) for v in values], [_square(g) for g in gradients]
+    return [_square(v.detach()).clamp_min(0) for v in values], [_square(g) for g in gradients]
 
 
 def _square(values: Tensor) -> Tensor:
