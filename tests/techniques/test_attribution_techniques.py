@@ -12,6 +12,7 @@ import torch
 from captum.attr import IntegratedGradients, Occlusion
 from torch import Tensor, nn
 
+from interp_bench.harness.discovery import load_packages
 from interp_bench.model.handle import Model
 from interp_bench.registry import load_registry
 from interp_bench.techniques.attribution import attention_rollout as _rollout
@@ -21,12 +22,13 @@ from interp_bench.tracks.attribution import TRACK, AttributionProblem, Saliency
 from interp_bench.tracks.catalogue import CATALOGUE
 from tests.attribution_toys import planted, toy_problem
 
+load_packages(["interp_bench.techniques.attribution"])
 HOSTS = ("native-30k", "vit-slim-200k", "convnext-slim-20k", "resnet18")
 TECHNIQUES = sorted(t.name for t in CATALOGUE.techniques.values() if t.track is TRACK)
 # Fewer forwards than by default, for techniques that make hundreds.
 BRIEF: dict[str, dict[str, int]] = {
-    "kernel_shap": {"n_samples": 16},
-    "lime": {"n_samples": 16},
+    "kernel_shap": {"n_samples": 32, "windows": 4},
+    "lime": {"n_samples": 32, "windows": 4},
     "rise": {"n_masks": 16},
     "feature_ablation": {"n_superpixels": 9},
 }
