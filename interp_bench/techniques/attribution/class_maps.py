@@ -96,7 +96,8 @@ def _maps(problem: AttributionProblem, sites: list[str]) -> tuple[list[Tensor], 
 def _square(values: Tensor) -> Tensor:
     """Lay out (n, position, channel) as (n, channel, height, width), in float32."""
     side = math.isqrt(values.shape[1])
-    return values.float().transpose(1, 2).unflatten(2, (side, side))
+    laid: Tensor = values.float().transpose(1, 2).unflatten(2, (side, side))
+    return laid
 
 
 def _enlarged(values: Tensor, problem: AttributionProblem) -> Tensor:

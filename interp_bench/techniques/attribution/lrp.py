@@ -115,4 +115,6 @@ class _Convolutions:
         if self._box is not None and x is self._box.pixels:
             value = functional.conv2d(x, weight, bias, *args)
             return standing_for(value, share(self._box.signal(weight, *args), value, self._epsilon))
-        return linear_rule(functional.conv2d, self._epsilon, self._gamma)(x, weight, bias, *args)
+        rule = linear_rule(functional.conv2d, self._epsilon, self._gamma)
+        out: Tensor = rule(x, weight, bias, *args)
+        return out

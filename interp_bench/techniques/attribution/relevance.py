@@ -65,7 +65,7 @@ def linear_rule(run: Rule, epsilon: float, gamma: float) -> Rule:
     """
 
     def rule(x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
-        value = run(x, weight, bias, *args, **kwargs)
+        value: Tensor = run(x, weight, bias, *args, **kwargs)
         if not live(x):
             return value
         if gamma == 0:

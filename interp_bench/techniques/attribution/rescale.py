@@ -134,7 +134,7 @@ def _layer_norm(
     axes = tuple(range(-len(normalized_shape), 0))
     centred = x - x.mean(axes, keepdim=True)
     scale = _root(_square(centred).mean(axes, keepdim=True) + eps)
-    normed = _multiply(centred, scale)
+    normed: Tensor = _multiply(centred, scale)
     normed = normed if weight is None else normed * weight
     return normed if bias is None else normed + bias
 
@@ -150,7 +150,7 @@ class _PoolRescale(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         x, out, places = ctx.saved_tensors
         (high, low), run = out.chunk(2), _difference(x)
         larger = torch.maximum(high, low)
@@ -172,5 +172,5 @@ def _max_pool(
 ) -> Tensor:
     """Pool as captum's DeepLift does: what the output gained goes to where its maximum is and was."""
     arguments = (kernel_size, stride, padding, dilation, ceil_mode)
-    pooled: Tensor = _PoolRescale.apply(x, arguments)  # type: ignore[no-untyped-call]
+    pooled: Tensor = _PoolRescale.apply(x, arguments)
     return pooled

@@ -52,13 +52,13 @@ class _Standing(torch.autograd.Function):
         return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
 def standing_for(value: Tensor, surrogate: Tensor) -> Tensor:
     """Return ``value``, through which gradients flow as through ``surrogate`` of the same shape."""
-    standing: Tensor = _Standing.apply(surrogate.to(value.dtype), value.detach())  # type: ignore[no-untyped-call]
+    standing: Tensor = _Standing.apply(surrogate.to(value.dtype), value.detach())
     return standing
 
 
