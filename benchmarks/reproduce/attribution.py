@@ -8,6 +8,10 @@ the patch brings about, and is scored by its correlation with the footprint of t
 - ``decoys``: the evidence of a class, among three decoys in white noise (task visual_evidence);
 - ``alone``: the same with neither decoys nor much noise (task edge_rich_evidence), as a patch on a
   photograph, which has few edges as sharp.
+
+With 3 seeds, 9 of 15 maps of a ResNet and all 13 of a ConvNeXt lie below the edge detector where the patch
+stands ``alone``, and 1 to 3 of them in the other scenes: there as many edges are no patch. So the finding is
+one about the images as much as about the maps, and the default tasks keep an edge detector from winning.
 """
 
 from __future__ import annotations

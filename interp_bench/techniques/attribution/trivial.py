@@ -50,7 +50,7 @@ def embedding_norm(problem: AttributionProblem) -> Saliency:
 
 
 @technique(
-    cites="the length of what the first layer reads: a floor for gradients times inputs",
+    cites="Adebayo et al. 2018, Sanity checks for saliency maps: gradient times input looks like the input",
     access="forward",
     cost="none",
     needs=Needs(modalities=("image",)),
