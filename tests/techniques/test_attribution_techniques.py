@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import random as python_random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +119,28 @@ def test_a_technique_finds_the_evidence(technique: str, name: str, least: float)
     assert function is not None
     case = planted(name)
     assert TRACK.score(case.problem, case.truth, function(case.problem))["average_precision"] >= least
+
+
+HALVED = [(t, h) for t, h in CASES if h in ("native-30k", "convnext-slim-20k")]
+
+
+@pytest.mark.parametrize(("technique", "name"), HALVED)
+def test_a_technique_runs_in_bfloat16(technique: str, name: str) -> None:
+    case = planted(name)
+    model, image = copy.deepcopy(case.problem.model), name != "native-30k"
+    model.module.to(torch.bfloat16)
+    given, reference = case.problem.inputs[:2], case.problem.reference[:2]
+    problem = replace(
+        case.problem,
+        model=model,
+        inputs=given.bfloat16() if image else given,
+        reference=reference.bfloat16() if image else reference,
+        outputs=case.problem.outputs[:2],
+    )
+    function = runs_on(technique, name)
+    assert function is not None
+    values = function(problem, **BRIEF.get(technique, {})).values
+    TRACK.score(problem, replace(case.truth, masks=case.truth.masks[:2]), Saliency(values=values))
 
 
 # ------------------------------------------------------------------ closed forms

@@ -6,7 +6,7 @@ reduced to its largest magnitude or its length (saliency and its average).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,7 +16,7 @@ from captum.attr import Saliency as CaptumSaliency
 from torch import Tensor
 
 from interp_bench.tracks.attribution import AttributionProblem, Saliency
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 
 
 @technique(
@@ -73,7 +73,7 @@ def smooth_grad(problem: AttributionProblem, *, n_samples: int = 8, noise: float
     features = problem.features()
     spread = float(noise * (features.max() - features.min()))
     with _seeded(problem):
-        gradients = NoiseTunnel(CaptumSaliency(problem.feature_logit)).attribute(
+        gradients = NoiseTunnel(CaptumSaliency(_of_noisy(problem))).attribute(
             _leaf(features),
             nt_type="smoothgrad",
             nt_samples=n_samples,
@@ -89,6 +89,7 @@ def smooth_grad(problem: AttributionProblem, *, n_samples: int = 8, noise: float
     cites="Lundberg and Lee 2017, A unified approach to interpreting model predictions; captum GradientShap",
     access="gradients",
     cost="n_samples forwards + n_samples backwards",
+    quick=Needs(max_params=1_000_000),
 )
 def gradient_shap(problem: AttributionProblem, *, n_samples: int = 16, noise: float = 0.0) -> Saliency:
     """Gradient at random points on the way from random references, times the way, summed.
@@ -103,7 +104,7 @@ def gradient_shap(problem: AttributionProblem, *, n_samples: int = 16, noise: fl
     with _seeded(problem):
         for _ in range(n_samples):
             total += (
-                GradientShap(problem.feature_logit)
+                GradientShap(_of_noisy(problem))
                 .attribute(
                     _leaf(features),
                     baselines=reference,
@@ -118,6 +119,11 @@ def gradient_shap(problem: AttributionProblem, *, n_samples: int = 16, noise: fl
 
 def _leaf(features: Tensor) -> Tensor:
     return features.detach().requires_grad_()
+
+
+def _of_noisy(problem: AttributionProblem) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the logit to explain as a function of features to which captum has added float32 noise."""
+    return lambda features, outputs: problem.feature_logit(features.to(problem.model.dtype), outputs)
 
 
 def _magnitude(problem: AttributionProblem, gradients: Tensor) -> Tensor:
