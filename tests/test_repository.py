@@ -105,6 +105,11 @@ def test_every_module_of_techniques_registers_one(techniques: dict[str, Techniqu
 
 
 SHARED_BY_TECHNIQUES = [
+    "interp_bench/techniques/attribution/patterns.py",
+    "interp_bench/techniques/attribution/relevance.py",
+    "interp_bench/techniques/attribution/rescale.py",
+    "interp_bench/techniques/attribution/rules.py",
+    "interp_bench/techniques/attribution/segments.py",
     "interp_bench/techniques/circuits/hard_concrete.py",
     "interp_bench/techniques/concepts/effects.py",
     "interp_bench/techniques/concepts/interchange_training.py",
