@@ -37,10 +37,14 @@ def check_says_what_it_does(exam: Exam) -> None:
 
 
 def check_explains_its_arguments(exam: Exam) -> None:
-    """Every argument has a line `name: what it is` in the docstring."""
+    """Every argument has a line `name: what it is` in the docstring, or is named there in backticks."""
     text = inspect.getdoc(exam.technique.function) or ""
-    missing = [name for name in exam.technique.arguments if not re.search(rf"\b{name}\b[^\n]*:", text)]
+    missing = [name for name in exam.technique.arguments if not _explained(name, text)]
     if missing:
         raise ContractError(
             f"the docstring does not explain {', '.join(missing)}; add 'Args:' with a line for each"
         )
+
+
+def _explained(name: str, text: str) -> bool:
+    return re.search(rf"^\s*[\w, ]*\b{name}\b[\w, ]*:|`{name}`", text, re.MULTILINE) is not None

@@ -76,7 +76,7 @@ def _bounds(track_name: str, question: Question, seed: int) -> tuple[float, floa
 
 
 def check_does_not_depend_on_the_basis(exam: Exam) -> None:
-    """Where `residual_rotation` is claimed, a rotation of the residual stream moves the score by 0.05 at most.
+    """A rotation of the residual stream moves the score by 0.05 at most, where that is claimed.
 
     The rotation changes nothing that the network computes. Asked of an LM whose norms have no gains.
     """

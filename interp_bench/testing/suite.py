@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from interp_bench.errors import ContractError, Inapplicable, InterpBenchError, near_name
+from interp_bench.harness.discovery import load_installed
 from interp_bench.testing import behaviour, registered, science
 from interp_bench.testing.exam import Exam
 from interp_bench.tracks.catalogue import CATALOGUE, Technique
@@ -182,7 +183,9 @@ def _items(
     for name in CHECKS:
         check = Check(name=name, arguments=tuple(arguments.items()), invariances=claims)
         reason = expected.get(name)
-        marks = [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True, raises=ContractError)]
+        marks = (
+            [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True, raises=ContractError)]
+        )
         yield pytest.param(entry, check, id=f"{entry.id}-{name.removeprefix('check_')}", marks=marks)
 
 
@@ -195,6 +198,7 @@ def registered_technique(technique: Named) -> Technique:
     if isinstance(technique, Technique):
         return technique
     if isinstance(technique, str):
+        load_installed()
         found = CATALOGUE.technique(technique)
     else:
         found = tuple(t for t in CATALOGUE.techniques.values() if t.function is technique)

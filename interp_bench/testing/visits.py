@@ -77,9 +77,7 @@ def visit(technique: Technique, planted: Planted[Any, Any], arguments: Mapping[s
             except Exception as raised:
                 error = raised
         leftovers.end()
-        kinds = [
-            tuple(breach.message for breach in state.breaches()) for state in (content, module, process)
-        ]
+        kinds = [tuple(breach.message for breach in state.breaches()) for state in (content, module, process)]
         process.repair()
         module.repair()
     return Visit(

@@ -50,7 +50,12 @@ def input_x_gradient(problem: AttributionProblem) -> Saliency:
     cost="n_steps forwards + n_steps backwards",
 )
 def integrated_gradients(problem: AttributionProblem, *, n_steps: int = 16) -> Saliency:
-    """Gradient along the way from the reference to the input, times the way, summed."""
+    """Gradient along the way from the reference to the input, times the way, summed.
+
+    Args:
+        problem: the problem.
+        n_steps: points on the way.
+    """
     features = problem.features()
     values = IntegratedGradients(problem.feature_logit).attribute(
         _leaf(features),
@@ -68,11 +73,21 @@ def integrated_gradients(problem: AttributionProblem, *, n_steps: int = 16) -> S
     cost="n_samples forwards + n_samples backwards",
 )
 def smooth_grad(problem: AttributionProblem, *, n_samples: int = 8, noise: float = 0.15) -> Saliency:
-    """Gradient averaged over noisy copies (noise as a share of the range of the input), its magnitude."""
-    features = problem.features()
+    """Gradient averaged over noisy copies (noise as a share of the range of the input), its magnitude.
+
+    Args:
+        problem: the problem.
+        n_samples: noisy copies of each input.
+        noise: standard deviation of the noise, as a share of the range of the features.
+    """
+    features = problem.features().float()  # captum's noise is of 32 bits
     spread = float(noise * (features.max() - features.min()))
+
+    def logit(noisy: Tensor, outputs: Tensor) -> Tensor:
+        return problem.feature_logit(noisy.to(problem.model.dtype), outputs)
+
     with _seeded(problem):
-        gradients = NoiseTunnel(CaptumSaliency(problem.feature_logit)).attribute(
+        gradients = NoiseTunnel(CaptumSaliency(logit)).attribute(
             _leaf(features),
             nt_type="smoothgrad",
             nt_samples=n_samples,

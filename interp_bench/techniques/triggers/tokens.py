@@ -20,7 +20,13 @@ _TEXTS = Needs(modalities=("lm",))
     needs=_TEXTS,
 )
 def hotflip(problem: TriggerProblem, *, passes: int = 2, candidates: int = 12) -> Trigger:
-    """Position by position, the best of the tokens that the gradient promises the most of."""
+    """Position by position, the best of the tokens that the gradient promises the most of.
+
+    Args:
+        problem: the problem.
+        passes: how often all positions are gone through.
+        candidates: promising tokens that are tried at a position.
+    """
     generator = problem.generator()
     values = draw(problem, generator)
     rows = torch.randperm(len(problem.inputs), generator=generator)[:8]
@@ -41,7 +47,19 @@ def hotflip(problem: TriggerProblem, *, passes: int = 2, candidates: int = 12) -
 def greedy_coordinate_gradient(
     problem: TriggerProblem, *, steps: int = 8, tries: int = 12, top: int = 32
 ) -> Trigger:
-    """In each step the best of some random swaps, each of one position to one of its promising tokens."""
+    """In each step the best of some random swaps, each of one position to one of its promising tokens.
+
+    Algorithms 1 and 2 of the paper, but that inputs are not added one by one and that slopes of inputs are
+    added unclipped. The paper takes 500 steps of 512 tries among the 256 most promising of 32,000 tokens,
+    for 20 positions; a trigger here has two, and a vocabulary of a hundred. As there, the best try takes
+    the place of the trigger even where it is worse, and the best trigger of all steps is the answer.
+
+    Args:
+        problem: the problem.
+        steps: gradients that are taken.
+        tries: swaps that are tried in a step.
+        top: the most promising tokens of each position, which swaps are drawn from.
+    """
     generator = problem.generator()
     values = draw(problem, generator)
     lowest = float("inf")
