@@ -140,14 +140,14 @@ def forget() -> None:
 
 
 def smallest(problem: Problem) -> Problem:
-    """Return a problem with as few inputs as it can be asked with: one or two, or two of each label."""
+    """Return a problem with as few inputs as it can be asked with: one or two, or four of each label."""
     match problem:
         case FeatureProblem():
             kept = slice(_FEW_SAMPLES)
             return replace(problem, rows=problem.rows[kept], _recorded=problem._recorded[kept])
         case ConceptProblem():
             each = range(problem.n_values)
-            rows = torch.cat([(problem.labels == value).nonzero()[:2, 0] for value in each])
+            rows = torch.cat([(problem.labels == value).nonzero()[:4, 0] for value in each])
             return replace(problem, inputs=problem.inputs[rows], labels=problem.labels[rows], _recall=None)
         case CircuitProblem():
             return problem.first(1)

@@ -33,7 +33,9 @@ def best_tokens(table: Tensor) -> Tensor:
 
 
 def problem_for(modality: str) -> TriggerProblem:
-    return words_problem(says()) if modality == "lm" else tiles_problem(tiles())
+    if modality == "image":
+        return tiles_problem(tiles())
+    return replace(words_problem(says()), inputs=torch.arange(30).reshape(6, 5) % (N_TOKENS - 2))
 
 
 CASES = [(t.name, m) for t in TECHNIQUES for m in ("lm", "image") if m in t.needs.modalities]
@@ -43,6 +45,8 @@ def test_the_floor_and_all_families_are_registered() -> None:
     assert {t.name for t in TECHNIQUES} >= {
         "random", "blank_patch", "frequent_tokens", "random_search", "greedy_search",
         "gradient_sign", "adversarial_patch", "smooth_patch", "hotflip", "greedy_coordinate_gradient",
+        "activation_maximisation", "feature_visualisation", "neural_cleanse", "tabor",
+        "gradient_guided_beam", "dataset_exemplars",
     }  # fmt: skip
     assert CATALOGUE.floor_of("triggers").function is guess.random
 
@@ -149,7 +153,7 @@ def test_the_promise_is_the_first_order_fall_of_the_loss() -> None:
     table = says(1e-3, seed=6).double()
     problem = words_problem(table)
     values = torch.tensor([3, 7])
-    promises = tokens._promises(problem, values, problem.generator())
+    promises = tokens.promises_of(problem, values, problem.generator())
     before = search.loss_of(problem, values, problem.generator())
     for position in (0, 1):
         for token in range(N_TOKENS - 2):

@@ -40,11 +40,10 @@ def most_decodable(problem: ConceptProblem, classifier: Any, *, folds: int = 3) 
     Args:
         problem: the problem.
         classifier: an unfitted scikit-learn classifier.
-        folds: folds of the stratified cross-validation; fewer where a label has fewer inputs.
+        folds: folds of the stratified cross-validation.
     """
     labels = problem.labels.cpu().numpy()
-    smallest = int(np.unique(labels, return_counts=True)[1].min())
-    splits = StratifiedKFold(max(2, min(folds, smallest)), shuffle=True, random_state=problem.seed)
+    splits = StratifiedKFold(folds, shuffle=True, random_state=problem.seed)
     found = []
     for site in problem.sites:
         x = scaled_features(problem, site)

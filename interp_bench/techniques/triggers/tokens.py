@@ -32,7 +32,7 @@ def hotflip(problem: TriggerProblem, *, passes: int = 2, candidates: int = 12) -
     rows = torch.randperm(len(problem.inputs), generator=generator)[:8]
     for _ in range(passes):
         for position in range(len(values)):
-            promise = _promises(problem, values, generator)[position]
+            promise = promises_of(problem, values, generator)[position]
             best = problem.vocabulary[promise.topk(min(candidates, len(promise))).indices]
             values = best_token(problem, values, position, best, rows)
     return Trigger(values=values)
@@ -65,7 +65,7 @@ def greedy_coordinate_gradient(
     lowest = float("inf")
     best = values
     for _ in range(steps):
-        promises = _promises(problem, values, generator)
+        promises = promises_of(problem, values, generator)
         ranked = promises.topk(min(top, promises.shape[1])).indices
         rows = torch.randperm(len(problem.inputs), generator=generator)[:8]
         tried = values.repeat(tries, 1)
@@ -81,7 +81,7 @@ def greedy_coordinate_gradient(
     return Trigger(values=best)
 
 
-def _promises(problem: TriggerProblem, values: Tensor, generator: torch.Generator) -> Tensor:
+def promises_of(problem: TriggerProblem, values: Tensor, generator: torch.Generator) -> Tensor:
     """Return (k, m) by how much the loss would fall, to first order, with each token at each position."""
     model, rows = problem.model, torch.arange(len(problem.inputs))
     places = problem.draw_places(generator)
