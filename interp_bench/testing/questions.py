@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 
@@ -26,6 +26,7 @@ from interp_bench.tracks.concepts import ConceptProblem
 from interp_bench.tracks.features import FeatureProblem
 from interp_bench.tracks.triggers import TriggerProblem
 
+P = TypeVar("P", bound=Problem)
 Variant = Literal["planted", "again", "bfloat16", "smallest"]
 """How a question is asked: as planted; planted a second time from the same seed; on a network of 16-bit
 weights; with as few inputs as the question can be asked with."""
@@ -158,5 +159,5 @@ def smallest(problem: Problem) -> Problem:
     return problem
 
 
-def _first(problem: Any, n: int, *names: str) -> Any:
+def _first(problem: P, n: int, *names: str) -> P:
     return replace(problem, **{name: getattr(problem, name)[:n] for name in names})

@@ -39,7 +39,7 @@ FREE = {
     ),
     "triggers": (
         "random_search", "greedy_search", "hotflip", "greedy_coordinate_gradient", "frequent_tokens",
-        "gradient_guided_beam", "dataset_exemplars",
+        "gradient_guided_beam", "dataset_exemplars", "autoprompt",
     ),
     "circuits": CIRCUITS,
 }  # fmt: skip

@@ -14,9 +14,8 @@ PACKAGE = Path(interp_bench.__file__).parent
 load_installed()
 TECHNIQUES = [t for t in CATALOGUE.techniques.values() if t.origin.is_relative_to(PACKAGE)]
 
-FEW = {"max_steps": 40}
+FEW = {"max_steps": 40, "steps": 5}
 CHEAP = {t.id: {name: few for name, few in FEW.items() if name in t.arguments} for t in TECHNIQUES}
-CHEAP |= {"concepts/das": {"steps": 5}}
 """Arguments of dear techniques: the contract does not hang on how long they search."""
 
 ROTATION = ("residual_rotation",)

@@ -46,7 +46,7 @@ def test_the_floor_and_all_families_are_registered() -> None:
         "random", "blank_patch", "frequent_tokens", "random_search", "greedy_search",
         "gradient_sign", "adversarial_patch", "smooth_patch", "hotflip", "greedy_coordinate_gradient",
         "activation_maximisation", "feature_visualisation", "neural_cleanse", "tabor",
-        "gradient_guided_beam", "dataset_exemplars",
+        "gradient_guided_beam", "dataset_exemplars", "autoprompt",
     }  # fmt: skip
     assert CATALOGUE.floor_of("triggers").function is guess.random
 
@@ -134,7 +134,7 @@ def test_guesses_are_signs_at_the_bound_or_allowed_tokens() -> None:
 
 
 # ---------------------------------------------------------------------- tokens
-@pytest.mark.parametrize("technique", [tokens.hotflip, search.greedy_search])
+@pytest.mark.parametrize("technique", [tokens.hotflip, tokens.autoprompt, search.greedy_search])
 def test_each_position_gets_the_token_that_speaks_the_most_for_the_outcome(technique) -> None:
     table = says(0.3, seed=4)
     best = int(best_tokens(table)[0])
@@ -178,3 +178,12 @@ def test_frequent_tokens_are_counted_among_those_allowed() -> None:
     problem = words_problem(says(), n=3)
     inputs = torch.tensor([[19, 19, 19, 4, 4], [19, 19, 11, 4, 2], [19, 19, 11, 19, 1]])
     assert trivial.frequent_tokens(replace(problem, inputs=inputs)).values.tolist() == [4, 11]
+
+
+def test_autoprompt_takes_one_position_a_step() -> None:
+    table = says(0.3, seed=8)
+    problem = words_problem(table, parts=4)
+    start = guess.draw(problem, problem.generator())
+    found = tokens.autoprompt(problem, steps=1, candidates=1).values
+    assert int((found != start).sum()) <= 1
+    assert int((found == best_tokens(table)[0]).sum()) >= 1

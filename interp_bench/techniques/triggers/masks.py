@@ -16,6 +16,7 @@ _IMAGES = Needs(modalities=("image",))
 _SMALL = Needs(modalities=("image",), max_params=100_000)
 _SUCCESS = 0.99
 _FEW = 6
+_STEADY = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +134,15 @@ class _Weight:
 def _optimised(
     problem: TriggerProblem, steps: int, rate: float, penalty: Penalty, weight: _Weight | None
 ) -> Tensor:
-    """Return the patch with the smallest mask of those that worked, or the last one where none did."""
+    """Return the patch with the smallest mask of those that worked for a while, or the last one.
+
+    For a while is for so many steps in turn, which takes the place of the paper's epoch: the first patch
+    that turns its own inputs by a hair has the smallest mask and fails on others.
+    """
     generator = problem.generator()
     leaves = [torch.zeros(1, *problem.shape[1:]), 0.01 * torch.randn(problem.shape, generator=generator)]
     adam = torch.optim.Adam([leaf.requires_grad_() for leaf in leaves], lr=rate, betas=(0.5, 0.9))
-    smallest, best = float("inf"), torch.zeros(problem.shape)
+    smallest, best, steady = float("inf"), torch.zeros(problem.shape), 0
     for _ in range(steps):
         places = problem.draw_places(generator)
         with torch.enable_grad():
@@ -147,7 +152,8 @@ def _optimised(
             slopes = torch.autograd.grad(loss, leaves)
         works = float((logits.argmax(1).cpu() == problem.wanted).double().mean()) >= _SUCCESS
         size = float(patch.mask.detach().sum())
-        if works and size < smallest:
+        steady = steady + 1 if works else 0
+        if steady >= _STEADY and size < smallest:
             smallest, best = size, patch.values.detach()
         if weight is not None:
             weight.heed(works)

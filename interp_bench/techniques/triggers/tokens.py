@@ -39,6 +39,35 @@ def hotflip(problem: TriggerProblem, *, passes: int = 2, candidates: int = 12) -
 
 
 @technique(
+    cites="Shin et al. 2020, AutoPrompt (section 2.2)",
+    access="gradients",
+    cost="steps x (1 backward + candidates forwards)",
+    needs=_TEXTS,
+)
+def autoprompt(problem: TriggerProblem, *, steps: int = 6, candidates: int = 12) -> Trigger:
+    """At a random position the best of the promising tokens, kept where it is better on other inputs.
+
+    Unlike ``hotflip`` it takes positions at random and judges each swap on inputs drawn anew; unlike
+    ``greedy_coordinate_gradient`` it tries one position a step and never gets worse on what it sees. The
+    paper takes 10 to 1,000 candidates of 30,000 tokens.
+
+    Args:
+        problem: the problem.
+        steps: positions that are tried.
+        candidates: promising tokens that are tried at each.
+    """
+    generator = problem.generator()
+    values = draw(problem, generator)
+    for _ in range(steps):
+        position = int(torch.randint(len(values), (), generator=generator))
+        promise = promises_of(problem, values, generator)[position]
+        best = problem.vocabulary[promise.topk(min(candidates, len(promise))).indices]
+        rows = torch.randperm(len(problem.inputs), generator=generator)[:8]
+        values = best_token(problem, values, position, best, rows)
+    return Trigger(values=values)
+
+
+@technique(
     cites="Zou et al. 2023, Universal and transferable adversarial attacks (greedy coordinate gradient)",
     access="gradients",
     cost="steps x (1 backward + tries forwards)",

@@ -84,14 +84,16 @@ def feature_visualisation(
 def frequency_weights(side: int) -> Tensor:
     """Return (side, side // 2 + 1), one over the frequency (cycles a pixel, at least one a side), by side."""
     rows, columns = torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)[None]
-    return 1 / (rows.square() + columns.square()).sqrt().clamp_min(1 / side)
+    distance = (rows.square() + columns.square()).sqrt().clamp_min(1 / side)
+    return distance.reciprocal()
 
 
 def _picture(spectrum: Tensor, weights: Tensor, problem: TriggerProblem) -> Tensor:
     """Return the patch (3, side, side) of a spectrum (3, side, side // 2 + 1, 2)."""
     side = problem.shape[-1]
     scaled = torch.view_as_complex(spectrum * weights[..., None])
-    return problem.bound * torch.fft.irfft2(scaled, s=(side, side), norm="ortho").tanh()
+    picture: Tensor = torch.fft.irfft2(scaled, s=(side, side), norm="ortho")
+    return problem.bound * picture.tanh()
 
 
 def _blank(problem: TriggerProblem) -> TriggerProblem:
