@@ -84,7 +84,7 @@ def feature_visualisation(
 def frequency_weights(side: int) -> Tensor:
     """Return (side, side // 2 + 1), one over the frequency (cycles a pixel, at least one a side), by side."""
     rows, columns = torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)[None]
-    distance = (rows.square() + columns.square()).sqrt().clamp_min(1 / side)
+    distance: Tensor = (rows.square() + columns.square()).sqrt().clamp_min(1 / side)
     return distance.reciprocal()
 
 
