@@ -25,6 +25,9 @@ class Caller(Protocol):
     def prepare(self) -> None:
         """Get ready, while a problem is planted."""
 
+    def foresee(self, cell: Cell, sight: Sight) -> None:
+        """Get ready for a cell whose problem has just been planted, while guesses at it are scored."""
+
     def call(self, cell: Cell, show: Show) -> Attended:
         """Call the technique of a cell; whatever happens in it becomes a fault."""
 
@@ -39,6 +42,9 @@ class Here:
     """Calls techniques in this process, for a debugger: nothing limits them but the guards."""
 
     def prepare(self) -> None:
+        """Do nothing: nothing has to be started."""
+
+    def foresee(self, cell: Cell, sight: Sight) -> None:
         """Do nothing: nothing has to be started."""
 
     def call(self, cell: Cell, show: Show) -> Attended:

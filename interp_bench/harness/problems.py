@@ -34,6 +34,8 @@ FLOOR_DRAWS = 16
 """How many guesses the floor of a problem is the mean of."""
 
 _NOTHING_TO_MEASURE = 1e-6
+_LARGE_BYTES = 64 * 2**20
+"""Beyond this a model is worth a search for what still refers to it, which takes .4 s."""
 
 Opener = Callable[["ModelSpec", str], "Model"]
 
@@ -79,11 +81,16 @@ class Stages:
         """Return whether the problem of a cell is the one that is planted."""
         return cell.problem == self._problem
 
-    def of(self, cell: Cell) -> Stage:
-        """Return the stage of a cell's problem, planted now unless it stands already."""
+    def of(self, cell: Cell, announce: Callable[[Sight], None] = lambda sight: None) -> Stage:
+        """Return the stage of a cell's problem, planted now unless it stands already.
+
+        Args:
+            cell: the cell.
+            announce: called with what rows will see once it is planted, before the guesses are scored.
+        """
         if not self.stands(cell):
             self.drop()
-            self._stage = self._prepare(cell)
+            self._stage = self._prepare(cell, announce)
             self._problem = cell.problem
         return self._stage
 
@@ -114,10 +121,9 @@ class Stages:
     def close(self) -> None:
         """Forget the problem and let go of the model."""
         self.drop()
-        self._open = None
-        gc.collect()
+        self._let_go()
 
-    def _prepare(self, cell: Cell) -> Stage:
+    def _prepare(self, cell: Cell, announce: Callable[[Sight], None]) -> Stage:
         stage = Stage()
         start = time.perf_counter()
         process = ProcessState()
@@ -127,23 +133,30 @@ class Stages:
                 warnings.simplefilter("ignore")
                 model = self._pristine(cell)
                 start = time.perf_counter()
-                stage.fault = self._plant(cell, model, stage) or self._calibrate(cell, stage)
+                stage.fault = self._plant(cell, model, stage)
+                if stage.fault is None:
+                    announce(stage.sights[""])
+                    stage.fault = self._calibrate(cell, stage)
         except Exception as error:
             stage.fault = fault_of(error, f"task {cell.task.id}: ")
         finally:
             process.repair()
         stage.seconds = time.perf_counter() - start
-        if stage.fault is None and stage.planted is not None:
-            stage.sights[""] = Sight.of(stage.planted.problem)
         return stage
 
     def _pristine(self, cell: Cell) -> Model:
         if self._open is not None and self._open.model.spec.id == cell.spec.id and self._open.restore():
             return self._open.model
-        self._open = None
-        gc.collect()
+        self._let_go()
         self._open = _OpenModel(self._opener(cell.spec, cell.device))
         return self._open.model
+
+    def _let_go(self) -> None:
+        """Let go of the model; its memory is given back at once where the next one may need it."""
+        large = self._open is not None and self._open.size > _LARGE_BYTES
+        self._open = None
+        if large:
+            gc.collect()
 
     def _plant(self, cell: Cell, model: Model, stage: Stage) -> Fault | None:
         try:
@@ -157,6 +170,7 @@ class Stages:
         certificate = stage.planted.certificate
         if not certificate.passed:
             return Fault(status="invalid", reason=f"not certified: {certificate.reason}")
+        stage.sights[""] = Sight.of(stage.planted.problem)
         return None
 
     def _calibrate(self, cell: Cell, stage: Stage) -> Fault | None:
@@ -179,15 +193,15 @@ class Stages:
 
 
 class _OpenModel:
-    """An open model, and a copy of its weights as they came, where there is room for one."""
+    """An open model of ``size`` bytes, and a copy of its weights as they came, where there is room."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self._state = ModuleState(model.module)
         tensors = dict(weights(model.module))
-        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        self.size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         self._saved: dict[str, torch.Tensor] | None = None
-        if size <= psutil.virtual_memory().total // 4:
+        if self.size <= psutil.virtual_memory().total // 4:
             self._saved = controls.copied(model.module)
 
     def restore(self) -> bool:

@@ -99,7 +99,7 @@ class Runner:
         self._caller.prepare()
         if not self._stages.stands(cell):
             self._caller.forget()
-        stage = self._stages.of(cell)
+        stage = self._stages.of(cell, lambda sight: self._caller.foresee(cell, sight))
         attempt = self._attempt(cell, stage) if stage.fault is None else _Attempt(fault=stage.fault)
         if attempt.spoilt:
             self._caller.forget()

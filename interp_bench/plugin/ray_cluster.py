@@ -9,6 +9,7 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
@@ -54,8 +55,15 @@ class Letterbox:
 
 
 def work(assignment: Assignment, letterbox: Any) -> str:
-    """Run a group of cells in a process of Ray's, which is told of each trial before the next begins."""
-    return run_group(assignment, lambda post: ray.get(letterbox.put.remote(post)))
+    """Run a group of cells in a process of Ray's; each trial has arrived before the next begins."""
+    # In the main thread of a task, waiting would lend its processor to another group meanwhile, for
+    # which Ray starts one more process.
+    with ThreadPoolExecutor(1) as waiting:
+        return run_group(assignment, lambda post: waiting.submit(_put, letterbox, post).result())
+
+
+def _put(letterbox: Any, post: Post) -> None:
+    ray.get(letterbox.put.remote(post))
 
 
 class RayCluster:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from interp_bench.tracks.base import (
@@ -20,6 +19,9 @@ from interp_bench.tracks.base import (
     unchanged,
 )
 from interp_bench.tracks.catalogue import CATALOGUE
+from interp_bench.tracks.ranking import aurocs, average_precisions
+
+_TINY = torch.finfo(torch.float64).tiny
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,38 +106,17 @@ class AttributionTruth:
     masks: Tensor
 
 
-def average_precision(values: Tensor, mask: Tensor) -> float:
-    """Return the average precision of ranking places by value; equal values form one rank.
-
-    All values equal give the share of evidence among the places.
-    """
-    return float(average_precision_score(mask.flatten().numpy(), values.flatten().numpy()))
+def pointing_game(values: Tensor, masks: Tensor) -> Tensor:
+    """Return (n,), whether the largest value lies on evidence; among equal ones, the share that does."""
+    largest = values == values.max(dim=1, keepdim=True).values
+    return (largest & masks).sum(1).double() / largest.sum(1)
 
 
-def auroc(values: Tensor, mask: Tensor) -> float:
-    """Return the area under the ROC curve, exact, where equal values count half."""
-    return float(roc_auc_score(mask.flatten().numpy(), values.flatten().numpy()))
-
-
-def pointing_game(values: Tensor, mask: Tensor) -> float:
-    """Return whether the largest value lies on evidence; among equal ones, the share that does."""
-    largest = values == values.max()
-    return float(mask[largest].double().mean())
-
-
-def relevance_mass(values: Tensor, mask: Tensor) -> float:
-    """Return the share of all positive value that lies on evidence; 0 where none is positive."""
+def relevance_mass(values: Tensor, masks: Tensor) -> Tensor:
+    """Return (n,), the share of all positive value that lies on evidence; 0 where none is positive."""
     positive = values.clamp_min(0)
-    total = positive.sum()
-    return float(positive[mask].sum() / total) if total > 0 else 0.0
-
-
-_METRICS = {
-    "average_precision": average_precision,
-    "pointing_game": pointing_game,
-    "relevance_mass": relevance_mass,
-    "auroc": auroc,
-}
+    total = positive.sum(1)
+    return torch.where(total > 0, (positive * masks).sum(1) / total.clamp_min(_TINY), 0.0)
 
 
 def _check(problem: AttributionProblem, answer: Saliency) -> None:
@@ -145,10 +126,13 @@ def _check(problem: AttributionProblem, answer: Saliency) -> None:
 
 
 def _grade(problem: AttributionProblem, truth: AttributionTruth, answer: Saliency) -> Mapping[str, float]:
-    values, masks = answer.values.detach().double().cpu(), truth.masks.cpu()
+    values = answer.values.detach().double().cpu().flatten(1)
+    masks = truth.masks.cpu().flatten(1)
     return {
-        name: sum(metric(v, m) for v, m in zip(values, masks, strict=True)) / len(masks)
-        for name, metric in _METRICS.items()
+        "average_precision": float(average_precisions(values.numpy(), masks.numpy()).mean()),
+        "pointing_game": float(pointing_game(values, masks).mean()),
+        "relevance_mass": float(relevance_mass(values, masks).mean()),
+        "auroc": float(aurocs(values.numpy(), masks.numpy()).mean()),
     }
 
 

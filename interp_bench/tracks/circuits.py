@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from interp_bench.errors import ContractError
@@ -22,6 +21,7 @@ from interp_bench.tracks.base import (
     unchanged,
 )
 from interp_bench.tracks.catalogue import CATALOGUE
+from interp_bench.tracks.ranking import aurocs, average_precisions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +131,14 @@ def _grade(problem: CircuitProblem, truth: CircuitTruth, answer: EdgeScores) -> 
 def grade_edges(ranked: Tensor, planted: Tensor) -> dict[str, float]:
     """Grade scores (n_edges,) against planted (n_edges,) bool, ties in the worst-case-free way.
 
-    Average precision and AUROC are scikit-learn's: tied scores form one step of the curve, so no
-    order among ties is rewarded. R-precision is the expected share of planted edges among the
+    In average precision and AUROC tied scores form one step of the curve, so no order among ties is
+    rewarded. R-precision is the expected share of planted edges among the
     first ``n_planted``, over random orders of ties.
     """
-    scores, labels = ranked.numpy(), planted.numpy()
+    scores, labels = ranked.double().numpy()[None], planted.numpy()[None]
     return {
-        "average_precision": float(average_precision_score(labels, scores)),
-        "auroc": float(roc_auc_score(labels, scores)),
+        "average_precision": float(average_precisions(scores, labels)[0]),
+        "auroc": float(aurocs(scores, labels)[0]),
         "r_precision": _r_precision(ranked, planted),
     }
 

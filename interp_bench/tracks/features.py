@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import scipy.linalg
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -136,11 +137,14 @@ def explained(samples: Tensor, regressors: Tensor) -> float:
 def within(samples: Tensor, directions: Tensor) -> float:
     """Return the share of the variance of ``samples`` (n, d) within the span of ``directions`` (k, d)."""
     x = samples - samples.mean(0)
-    if len(directions) > x.shape[1]:
-        directions = torch.linalg.qr(directions)[1]  # the same span in at most d rows
-    basis, values, _ = torch.linalg.svd(directions.T, full_matrices=False)
-    kept = basis[:, values > values[0] * 1e-8]
-    return float((x @ kept).square().sum() / x.square().sum())
+    basis, triangle, _ = scipy.linalg.qr(directions.T.numpy(), pivoting=True, check_finite=False)
+    sizes = abs(triangle.diagonal())  # falling, so that what is below the bound is rounding
+    rank = int((sizes > sizes[0] * 1e-8).sum())
+    inside, outside = torch.from_numpy(basis).split([rank, len(basis) - rank], dim=1)
+    total = x.square().sum()
+    if inside.shape[1] <= outside.shape[1]:
+        return float((x @ inside).square().sum() / total)
+    return float(1 - (x @ outside).square().sum() / total)
 
 
 def grade(problem: FeatureProblem, truth: FeatureTruth, answer: Dictionary) -> Mapping[str, float]:

@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import psutil
 import pytest
@@ -19,6 +21,7 @@ from interp_bench.harness.store import Store
 from interp_bench.harness.trial import Trial
 
 if TYPE_CHECKING:
+    from interp_bench.plugin.arrival import Assignment
     from tests.plugin.conftest import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -90,6 +93,28 @@ def test_a_cluster_gives_the_same_trials_and_the_next_run_takes_them_over(projec
     second = project.apart("--bench", "--tb=short", "-rs", "--color=no", *arguments, *TWO)
     second.assert_outcomes(passed=22, failed=2, skipped=8)
     second.stdout.fnmatch_lines(["*22 stored already; 8 skipped*; 2 to run*", "*; 22 from the store"])
+
+
+def test_a_worker_keeps_its_processor_while_it_waits_for_its_post(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray lends the processor of a task to another one while the task's main thread waits."""
+    from interp_bench.plugin import ray_cluster
+
+    waited: list[bool] = []
+    box = SimpleNamespace(put=SimpleNamespace(remote=lambda post: post))
+
+    def get(reference: object) -> None:
+        waited.append(threading.current_thread() is threading.main_thread())
+
+    def two_posts(assignment: object, post: Callable[[object], None]) -> str:
+        post("began")
+        assert waited == [False]
+        post("arrived")
+        return "done"
+
+    monkeypatch.setattr("ray.get", get)
+    monkeypatch.setattr(ray_cluster, "run_group", two_posts)
+    assert ray_cluster.work(cast("Assignment", None), box) == "done"
+    assert waited == [False, False]
 
 
 def test_a_worker_that_dies_and_a_model_too_large_cost_only_their_own_trials(project: Project) -> None:

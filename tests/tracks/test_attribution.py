@@ -17,8 +17,6 @@ from interp_bench.tracks.attribution import (
     AttributionProblem,
     AttributionTruth,
     Saliency,
-    auroc,
-    average_precision,
     pointing_game,
     relevance_mass,
 )
@@ -27,47 +25,22 @@ from interp_bench.tracks.base import Planted
 TASKS = Path(__file__).parents[2] / "tasks" / "attribution" / "bench_evidence.py"
 
 
-def mask(*where: int) -> Tensor:
-    values = torch.zeros(5, dtype=torch.bool)
-    values[list(where)] = True
+def masks(*where: int) -> Tensor:
+    values = torch.zeros(1, 5, dtype=torch.bool)
+    values[0, list(where)] = True
     return values
 
 
-def test_average_precision_by_hand() -> None:
-    # Ranked: place 3, 1, 0, 4, 2; evidence at 1 and 2 has ranks 2 and 5: (1/2 + 2/5) / 2.
-    values = torch.tensor([3.0, 4.0, 1.0, 5.0, 2.0])
-    assert average_precision(values, mask(1, 2)) == pytest.approx(0.45)
-    assert average_precision(values, mask(3, 1)) == 1.0
-
-
-def test_equal_values_form_one_rank_and_all_equal_give_the_base_rate() -> None:
-    assert average_precision(torch.ones(5), mask(1, 2)) == pytest.approx(0.4)
-    # Two places tie at the top, one of them evidence, the other evidence is last: (1/2 + 2/5) / 2.
-    assert average_precision(torch.tensor([2.0, 2.0, 0.0, 1.0, 1.0]), mask(0, 2)) == pytest.approx(0.45)
-
-
-def test_values_are_ranked_as_given_not_by_magnitude() -> None:
-    values = torch.tensor([-9.0, 1.0, 0.5, 0.0, -1.0])
-    assert average_precision(values, mask(1)) == 1.0
-    assert average_precision(values, mask(0)) == pytest.approx(0.2)
-
-
-def test_auroc_by_hand() -> None:
-    # Evidence 4 and 1 against 3, 5, 2: it wins 4>3, 4>2 of six pairs.
-    assert auroc(torch.tensor([3.0, 4.0, 1.0, 5.0, 2.0]), mask(1, 2)) == pytest.approx(2 / 6)
-    assert auroc(torch.ones(5), mask(1, 2)) == pytest.approx(0.5)
-
-
 def test_pointing_game_by_hand() -> None:
-    values = torch.tensor([3.0, 4.0, 4.0, 4.0, 2.0])
-    assert pointing_game(values, mask(1, 2)) == pytest.approx(2 / 3)
-    assert pointing_game(torch.tensor([3.0, 4.0, 1.0, 5.0, 2.0]), mask(3)) == 1.0
-    assert pointing_game(torch.tensor([3.0, 4.0, 1.0, 5.0, 2.0]), mask(1)) == 0.0
+    values = torch.tensor([[3.0, 4.0, 4.0, 4.0, 2.0]])
+    assert pointing_game(values, masks(1, 2)) == pytest.approx(2 / 3)
+    assert pointing_game(torch.tensor([[3.0, 4.0, 1.0, 5.0, 2.0]]), masks(3)) == 1.0
+    assert pointing_game(torch.tensor([[3.0, 4.0, 1.0, 5.0, 2.0]]), masks(1)) == 0.0
 
 
 def test_relevance_mass_counts_positive_values_only() -> None:
-    assert relevance_mass(torch.tensor([3.0, -5.0, 1.0, -2.0, 0.0]), mask(1, 2)) == pytest.approx(0.25)
-    assert relevance_mass(torch.tensor([-3.0, -5.0, -1.0, 0.0, 0.0]), mask(1, 2)) == 0.0
+    assert relevance_mass(torch.tensor([[3.0, -5.0, 1.0, -2.0, 0.0]]), masks(1, 2)) == pytest.approx(0.25)
+    assert relevance_mass(torch.tensor([[-3.0, -5.0, -1.0, 0.0, 0.0]]), masks(1, 2)) == 0.0
 
 
 # ------------------------------------------------------------------ the track

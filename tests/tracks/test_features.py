@@ -117,6 +117,18 @@ def test_r2_by_hand() -> None:
     assert explained(samples, torch.cat([samples, samples], dim=1)) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("many", [1, 3, 5, 6, 9])
+def test_the_share_within_a_span_is_that_of_the_least_squares_fit(many: int) -> None:
+    generator = torch.Generator().manual_seed(many)
+    samples = torch.randn(50, 6, generator=generator).double()
+    directions = torch.randn(many, 6, generator=generator).double()
+    directions[-1] = directions[0]  # repeated, so that the span is smaller
+    x = samples - samples.mean(0)
+    left = x - x @ torch.linalg.pinv(directions) @ directions
+    assert within(samples, directions) == pytest.approx(float(1 - left.square().sum() / x.square().sum()))
+    assert within(samples, torch.zeros(many, 6).double()) == 0
+
+
 def test_the_truth_scores_one() -> None:
     codes = torch.tensor([[1.0, 0], [0, 2], [0, 0], [1, 0]])
     truth = FeatureTruth(directions=PLANE, codes=codes)

@@ -7,6 +7,7 @@ import signal
 import weakref
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -62,6 +63,13 @@ class Isolated:
         """Let the nursery get ready while a problem is planted."""
         self._nursery.start()
 
+    def foresee(self, cell: Cell, sight: Sight) -> None:
+        """Let a keeper of the planted problem get ready while guesses at it are scored."""
+        if not cell.control:
+            # Whatever is wrong shows again, and is told, when a technique is called.
+            with suppress(IsolationError):
+                self._hold(cell, sight)
+
     def call(self, cell: Cell, show: Show) -> Attended:
         """Call the technique of a cell in a worker.
 
@@ -70,12 +78,9 @@ class Isolated:
         """
         technique = cell.row.technique
         assert technique is not None
-        held = (*cell.problem, cell.control)
-        if self._keeper is None or self._held != held or not self._keeper.alive:
-            self.forget()
+        if self._keeper is None or self._held != (*cell.problem, cell.control) or not self._keeper.alive:
             with show() as sight:
                 self._hold(cell, sight)
-            self._held = held
         assert self._keeper is not None
         source = source_of(technique)
         job = Job(
@@ -107,6 +112,7 @@ class Isolated:
         self._home = None
 
     def _hold(self, cell: Cell, sight: Sight) -> None:
+        self.forget()
         model = sight.problem.model
         accelerated = model.device.type != "cpu"
         self._problem = sight.problem
@@ -124,6 +130,7 @@ class Isolated:
             self._keeper = self._nursery.keeper(parcel, settings, accelerated=accelerated)
         finally:
             parcel.close()
+        self._held = (*cell.problem, cell.control)
 
     def _home_of(self, module: nn.Module) -> Home:
         """Return the shared memory that the weights live in, moved there the first time."""

@@ -110,6 +110,8 @@ class Keeper:
             return
         finally:
             end_descendants()
+            # Nothing looks at the weights any more; that this process takes its leave need not be waited for.
+            self._channel.close()
             remove(self._folder)
 
     def _do(self, job: Job) -> None:

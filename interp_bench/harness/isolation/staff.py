@@ -106,7 +106,7 @@ class Nursery:
         """Return a keeper of what a parcel holds; of nothing without one.
 
         Raises:
-            IsolationError: the nursery or the keeper does not start.
+            IsolationError: the nursery does not start.
         """
         asked = {
             "modules": list(parcel.modules) if parcel else [],
@@ -177,39 +177,57 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_W
 
 
 class KeeperHandle:
-    """A keeper, seen from the harness.
+    """A keeper, seen from the harness; it may still be getting ready.
 
     Args:
         channel: to the keeper.
-
-    Raises:
-        IsolationError: it does not get ready.
     """
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        channel.settimeout(_START)
+        self._ready = False
+
+    def wait(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            IsolationError: it does not get ready.
+        """
+        if self._ready:
+            return
+        self._channel.settimeout(_START)
         try:
-            message = receive(channel)
+            message = receive(self._channel)
         except Hangup as error:
-            channel.close()
+            self._channel.close()
             raise IsolationError("the process that holds the problem died while it was made") from error
         if message.kind != READY:
-            channel.close()
+            self._channel.close()
             assert message.kind == REFUSED
             raise IsolationError(
                 f"the problem does not reach a worker: {message.body.decode(errors='replace')}"
             )
+        self._ready = True
 
     @property
     def alive(self) -> bool:
-        """Whether it still listens; only to be asked between jobs, when it has nothing to say."""
+        """Whether it listens; only to be asked between jobs, when it has nothing to say.
+
+        Raises:
+            IsolationError: it does not get ready.
+        """
+        self.wait()
         poll = select.poll()
         poll.register(self._channel, select.POLLIN | select.POLLRDHUP)
         return not poll.poll(0)
 
     def do(self, job: Job) -> Reply | None:
-        """Have a job done; None when the keeper itself came to its end over it."""
+        """Have a job done; None when the keeper itself came to its end over it.
+
+        Raises:
+            IsolationError: it does not get ready.
+        """
+        self.wait()
         # The keeper ends a worker that is late; this is for one that was stopped itself.
         self._channel.settimeout(job.limits.seconds + _GRACE)
         try:
