@@ -28,6 +28,7 @@ from interp_bench.harness.discovery import PACKAGES, load_installed, load_tasks
 from interp_bench.harness.folders import task_files
 from interp_bench.harness.grid import Cell, Grid
 from interp_bench.harness.isolation.caller import Isolated
+from interp_bench.harness.isolation.registering import Registrar
 from interp_bench.harness.isolation.staff import the_nursery
 from interp_bench.harness.limits import Limits
 from interp_bench.harness.models import MODELS
@@ -40,6 +41,7 @@ from interp_bench.harness.trial import Provenance
 from interp_bench.tracks.catalogue import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "examples" / "my_technique.py"
 TINY = (("dictionary",), ("native-30k",))
 SLICE = (
     ("induction", "dictionary", "token_evidence"),
@@ -124,6 +126,15 @@ def harnessed(cells: Sequence[Cell], caller: Caller) -> Passed:
     return Passed(seconds=seconds, beside=tuple(beside))
 
 
+def stranger(repeats: int) -> list[object]:
+    """Return the row of a contributor's file, each trial of which gets a fresh process."""
+    (technique,) = Registrar(the_nursery(PACKAGES), ()).file(EXAMPLE)
+    cells = cells_of(*TINY, seeds=(0,))
+    cell = next(cell for cell in cells if cell.row.name == technique.name)
+    beside = harnessed([cells[0], *[cell] * repeats], WAYS["fresh"]()).beside
+    return [f"fresh, {EXAMPLE.name}", statistics.median(beside), statistics.quantiles(beside, n=10)[-1], ""]
+
+
 def tiny(repeats: int) -> list[list[object]]:
     """Return a row for each way: median milliseconds beside the call."""
     cells = cells_of(*TINY, seeds=(0,))
@@ -182,7 +193,8 @@ def page(tiny_rows: list[list[object]], slice_rows: list[list[object]]) -> str:
         f"{made.platform}, {os.cpu_count()} cores.\n\n"
         "## Beside one trial on a tiny model\n\n"
         f"Wall clock of a trial less that of its call: guessing on {TINY[1][0]} again and again, and all "
-        f"techniques on {TINY[0][0]} once. Grading, the checks of the contract and the store are part of it. "
+        f"techniques on {TINY[0][0]} once; the last row is a contributor's file. Grading, the checks of "
+        "the contract and the store are part of it. "
         f"Bound: {MOST_MS:g} ms.\n\n{first}\n\n"
         "## Over a slice of the standard tier\n\n"
         f"Tasks {', '.join(SLICE[0])} on {', '.join(SLICE[1])}, all techniques, one seed. The bare work "
@@ -204,6 +216,7 @@ def main() -> int:
     load_installed()
     the_nursery(PACKAGES).start()
     tiny_rows, slice_rows = tiny(options.repeats), slices(options.rounds)
+    tiny_rows.append(stranger(options.repeats))
     text = page(tiny_rows, slice_rows)
     print(text)
     if options.write:

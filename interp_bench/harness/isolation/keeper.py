@@ -26,6 +26,7 @@ from interp_bench.harness.isolation.lineage import (
 )
 from interp_bench.harness.isolation.sandbox import Walls, prepare, raise_walls
 from interp_bench.harness.isolation.scratch import Scratch, remove
+from interp_bench.harness.isolation.signpost import look_around
 from interp_bench.harness.isolation.wire import Hangup, receive, send
 from interp_bench.harness.isolation.worker import (
     ANSWER,
@@ -58,9 +59,11 @@ class Settings:
 
     Attributes:
         hidden: files and folders that workers cannot read.
+        eager: whether a worker looks at its problem while it waits for a job.
     """
 
     hidden: tuple[str, ...] = ()
+    eager: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +98,8 @@ class Keeper:
         self._show = show
         self._settings = settings
         self._worker: _Child | None = None
+        self._killed: _Child | None = None
+        self._given = given_bytes()
         self._folder = tempfile.mkdtemp(prefix="interp-bench-")
 
     def serve(self) -> None:
@@ -106,6 +111,7 @@ class Keeper:
                 self._do(Job.of(receive(self._channel).json()))
                 # Here, where no frame above holds a past job: a worker sees all that is in them.
                 self._worker = self._worker or self._fork()
+                self._bury()
         except Hangup:
             return
         finally:
@@ -120,9 +126,9 @@ class Keeper:
             # No owner finds in a worker what techniques of others answered.
             self._end(worker)
             worker = None
-        worker = worker or self._fork()
+        self._worker = worker = worker or self._fork()
         worker.jobs.append(job)
-        watch = _Watch(worker, job, self._channel)
+        watch = _Watch(worker, job, self._channel, self._given)
         try:
             kept = self._followed(watch, worker)
         finally:
@@ -130,9 +136,18 @@ class Keeper:
             watch.wipe()
         if kept:
             end_descendants(keep=(worker.pid,))
-        else:
-            self._end(worker)
-        self._worker = worker if kept else None
+            return
+        # It takes as long to go as another to come, so that one is forked meanwhile.
+        worker.jobs.clear()
+        self._worker, self._killed = None, worker
+
+    def _bury(self) -> None:
+        """See a killed worker out, with all that it started."""
+        killed, self._killed = self._killed, None
+        if killed is not None:
+            _reap(killed.pid)
+            end_descendants(keep=(self._worker.pid,) if self._worker else ())
+            killed.close()
 
     def _followed(self, watch: _Watch, worker: _Child) -> bool:
         """Tell the harness what comes of a job; return whether its worker stays."""
@@ -175,18 +190,18 @@ class Keeper:
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
         raise_walls(walls)
         close_others(channel.fileno())
-        work(channel, self._show)
+        work(channel, self._show, eager=self._settings.eager)
 
 
 class _Watch:
     """Follows one worker through one job."""
 
-    def __init__(self, worker: _Child, job: Job, harness: socket.socket) -> None:
+    def __init__(self, worker: _Child, job: Job, harness: socket.socket, given: int) -> None:
         self._worker = worker
         self.job = job
         self._harness = harness
         self._inbox = Inbox({REPORT: _LONGEST_REPORT, ANSWER: answers.MOST_BYTES + _LONGEST_REPORT})
-        self._given = given_bytes()
+        self._given = given
         self._before = Gauge(worker.pid, self._given)
         self._gauge: Gauge | None = None
         self._written = 0
@@ -343,6 +358,7 @@ def keep(channel: socket.socket, load: Callable[[], Show], settings: Settings) -
             text = " ".join(f"{type(error).__name__}: {error}".split())
             send(channel, REFUSED, text.encode())
             return
+        look_around()
         # What lives now stays until the end, so that no collection touches (and copies) its pages.
         gc.collect()
         gc.freeze()

@@ -82,7 +82,8 @@ def _keep(channel: socket.socket, message: Message) -> None:
         own = socket.socket(fileno=keeper)
         die_with_parent(parent)
         os.environ.update(asked["environment"])
-        keep(own, _loader(asked, segments), Settings(**asked["settings"]))
+        eager = bool(segments) and not asked["accelerated"]
+        keep(own, _loader(asked, segments), Settings(**asked["settings"], eager=eager))
     for number in message.descriptors:
         os.close(number)
 

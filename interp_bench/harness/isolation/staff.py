@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import IO, Any
 
 from interp_bench.errors import IsolationError
@@ -111,7 +111,7 @@ class Nursery:
         asked = {
             "modules": list(parcel.modules) if parcel else [],
             "files": dict(parcel.files) if parcel else {},
-            "settings": asdict(settings),
+            "settings": {"hidden": settings.hidden},
             "environment": {name: os.environ[name] for name in _THREADS if name in os.environ},
             "accelerated": accelerated,
         }
