@@ -15,9 +15,12 @@ PACKAGE = "interp_bench"
 ROOMS = (
     "errors", "registry", "model", "planting", "tracks", "techniques", "harness", "analysis", "board", "cli",
 )  # fmt: skip
-"""Every room may import from those on its left; cli and plugin stand side by side at the right end."""
+"""Every room may import from those on its left; cli and plugin stand side by side at the right end.
 
-RANKS = {room: rank for rank, room in enumerate(ROOMS)} | {"plugin": len(ROOMS) - 1}
+The contract suite, ``testing``, is no part of a run: it may import all of them, and none imports it.
+"""
+
+RANKS = {room: rank for rank, room in enumerate(ROOMS)} | {"plugin": len(ROOMS) - 1, "testing": len(ROOMS)}
 TECHNIQUES_SEE = {"errors", "model", "tracks", "techniques"}
 TASKS_SEE = {"errors", "model", "planting", "tracks"}
 READERS = ("analysis", "board")
@@ -259,7 +262,7 @@ def test_tasks_build_on_models_planting_and_tracks_only() -> None:
 
 def tree(folder: Path, **changes: str) -> dict[str, tuple[Import, ...]]:
     """Return the graph of a small package; ``changes`` are modules, with ``__`` between the parts."""
-    sources = {room: "" for room in [*ROOMS, "plugin"] if room != "errors"}
+    sources = {room: "" for room in [*ROOMS, "plugin", "testing"] if room != "errors"}
     sources = {f"{room}/__init__": '"""A room."""\n' for room in sources}
     sources |= {
         "__init__": "",

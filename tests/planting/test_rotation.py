@@ -41,6 +41,7 @@ FREE = {
     ),
     "triggers": (
         "random_search", "greedy_search", "hotflip", "greedy_coordinate_gradient", "frequent_tokens",
+        "gradient_guided_beam", "dataset_exemplars", "autoprompt",
     ),
     # The last seven need the runs of the others, but more of them; masks are learned in so many steps that
     # rounding grows.

@@ -33,7 +33,9 @@ def best_tokens(table: Tensor) -> Tensor:
 
 
 def problem_for(modality: str) -> TriggerProblem:
-    return words_problem(says()) if modality == "lm" else tiles_problem(tiles())
+    if modality == "image":
+        return tiles_problem(tiles())
+    return replace(words_problem(says()), inputs=torch.arange(30).reshape(6, 5) % (N_TOKENS - 2))
 
 
 CASES = [(t.name, m) for t in TECHNIQUES for m in ("lm", "image") if m in t.needs.modalities]
@@ -43,6 +45,8 @@ def test_the_floor_and_all_families_are_registered() -> None:
     assert {t.name for t in TECHNIQUES} >= {
         "random", "blank_patch", "frequent_tokens", "random_search", "greedy_search",
         "gradient_sign", "adversarial_patch", "smooth_patch", "hotflip", "greedy_coordinate_gradient",
+        "activation_maximisation", "feature_visualisation", "neural_cleanse", "tabor",
+        "gradient_guided_beam", "dataset_exemplars", "autoprompt",
     }  # fmt: skip
     assert CATALOGUE.floor_of("triggers").function is guess.random
 
@@ -130,7 +134,7 @@ def test_guesses_are_signs_at_the_bound_or_allowed_tokens() -> None:
 
 
 # ---------------------------------------------------------------------- tokens
-@pytest.mark.parametrize("technique", [tokens.hotflip, search.greedy_search])
+@pytest.mark.parametrize("technique", [tokens.hotflip, tokens.autoprompt, search.greedy_search])
 def test_each_position_gets_the_token_that_speaks_the_most_for_the_outcome(technique) -> None:
     table = says(0.3, seed=4)
     best = int(best_tokens(table)[0])
@@ -149,7 +153,7 @@ def test_the_promise_is_the_first_order_fall_of_the_loss() -> None:
     table = says(1e-3, seed=6).double()
     problem = words_problem(table)
     values = torch.tensor([3, 7])
-    promises = tokens._promises(problem, values, problem.generator())
+    promises = tokens.promises_of(problem, values, problem.generator())
     before = search.loss_of(problem, values, problem.generator())
     for position in (0, 1):
         for token in range(N_TOKENS - 2):
@@ -174,3 +178,12 @@ def test_frequent_tokens_are_counted_among_those_allowed() -> None:
     problem = words_problem(says(), n=3)
     inputs = torch.tensor([[19, 19, 19, 4, 4], [19, 19, 11, 4, 2], [19, 19, 11, 19, 1]])
     assert trivial.frequent_tokens(replace(problem, inputs=inputs)).values.tolist() == [4, 11]
+
+
+def test_autoprompt_takes_one_position_a_step() -> None:
+    table = says(0.3, seed=8)
+    problem = words_problem(table, parts=4)
+    start = guess.draw(problem, problem.generator())
+    found = tokens.autoprompt(problem, steps=1, candidates=1).values
+    assert int((found != start).sum()) <= 1
+    assert int((found == best_tokens(table)[0]).sum()) >= 1

@@ -15,7 +15,12 @@ from interp_bench.tracks.concepts import ConceptProblem, Subspace, orthonormal
     cost="1 forward + n_values backwards",
 )
 def active_subspace(problem: ConceptProblem, *, n_inputs: int = 32) -> Subspace:
-    """Leading directions of the logits' gradients, at the site where swapping them should matter most."""
+    """Leading directions of the logits' gradients, at the site where swapping them should matter most.
+
+    Args:
+        problem: the problem.
+        n_inputs: how many inputs gradients are taken at.
+    """
     effects = measure_effects(problem, n_inputs)
     pairs = problem.pairs(128, n_inputs=n_inputs)
     bases = {

@@ -38,7 +38,12 @@ def _read_by(classifier: Any, problem: ConceptProblem, site: str) -> Tensor:
 
 @technique(cites="Alain and Bengio 2016; scikit-learn LogisticRegression", cost="a few convex fits per site")
 def logistic_probe(problem: ConceptProblem, *, c: float = 0.1) -> Subspace:
-    """Row space of a multinomial logistic probe, at the site where such a probe generalises best."""
+    """Row space of a multinomial logistic probe, at the site where such a probe generalises best.
+
+    Args:
+        problem: the problem.
+        c: inverse strength of the L2 penalty, for features of variance 1.
+    """
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=2000, tol=1e-3))
     site = most_decodable(problem, probe)
     return Subspace(site=site, basis=probe_directions(problem, site, c))

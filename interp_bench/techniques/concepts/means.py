@@ -30,7 +30,12 @@ def mean_difference(problem: ConceptProblem) -> Subspace:
 
 @technique(cites="Jolliffe 2002; the PCA control of Huang et al. 2024 (RAVEL)", cost="one SVD")
 def pca(problem: ConceptProblem, *, n_components: int = 32) -> Subspace:
-    """Of the leading principal components, those whose scores depend most on the label (F test)."""
+    """Of the leading principal components, those whose scores depend most on the label (F test).
+
+    Args:
+        problem: the problem.
+        n_components: how many of them are looked at.
+    """
     site = most_decodable(problem, NearestCentroid())
     x = scaled_features(problem, site)
     fitted = PCA(min(n_components, *x.shape), svd_solver="full").fit(x)

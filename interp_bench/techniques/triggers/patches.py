@@ -18,7 +18,12 @@ _IMAGES = Needs(modalities=("image",))
     needs=_IMAGES,
 )
 def gradient_sign(problem: TriggerProblem, *, draws: int = 4) -> Trigger:
-    """The sign of the gradient at a grey patch, averaged over images and places."""
+    """The sign of the gradient at a grey patch, averaged over images and places.
+
+    Args:
+        problem: the problem.
+        draws: how often places are drawn for all images.
+    """
     generator = problem.generator()
     slope = sum(_gradient(problem, torch.zeros(problem.shape), generator) for _ in range(draws))
     assert isinstance(slope, Tensor)
@@ -32,7 +37,13 @@ def gradient_sign(problem: TriggerProblem, *, draws: int = 4) -> Trigger:
     needs=_IMAGES,
 )
 def adversarial_patch(problem: TriggerProblem, *, steps: int = 40, rate: float = 0.1) -> Trigger:
-    """A patch that makes the wanted classes likely, by Adam, from a blank one."""
+    """A patch that makes the wanted classes likely, by Adam, from a blank one.
+
+    Args:
+        problem: the problem.
+        steps: of Adam.
+        rate: its step, as a share of the bound.
+    """
     return Trigger(values=_descend(problem, steps, rate, smoothness=0.0))
 
 
@@ -46,7 +57,14 @@ def adversarial_patch(problem: TriggerProblem, *, steps: int = 40, rate: float =
 def smooth_patch(
     problem: TriggerProblem, *, steps: int = 40, rate: float = 0.1, smoothness: float = 0.3
 ) -> Trigger:
-    """An adversarial patch whose neighbouring pixels are pulled towards each other (total variation)."""
+    """An adversarial patch whose neighbouring pixels are pulled towards each other (total variation).
+
+    Args:
+        problem: the problem.
+        steps: of Adam.
+        rate: its step, as a share of the bound.
+        smoothness: weight of the total variation beside the loss.
+    """
     return Trigger(values=_descend(problem, steps, rate, smoothness))
 
 

@@ -16,7 +16,12 @@ from interp_bench.tracks.triggers import Trigger, TriggerProblem
     cost="tries x inputs forwards",
 )
 def random_search(problem: TriggerProblem, *, tries: int = 32) -> Trigger:
-    """The best of some random triggers, by the loss on the inputs."""
+    """The best of some random triggers, by the loss on the inputs.
+
+    Args:
+        problem: the problem.
+        tries: how many.
+    """
     generator = problem.generator()
     tried = [draw(problem, generator) for _ in range(tries)]
     losses = [loss_of(problem, values, problem.generator()) for values in tried]
@@ -30,7 +35,13 @@ def random_search(problem: TriggerProblem, *, tries: int = 32) -> Trigger:
     needs=Needs(modalities=("lm",)),
 )
 def greedy_search(problem: TriggerProblem, *, passes: int = 1, candidates: int = 128) -> Trigger:
-    """Position by position, the token that lowers the loss the most, of a random few of the vocabulary."""
+    """Position by position, the token that lowers the loss the most, of a random few of the vocabulary.
+
+    Args:
+        problem: the problem.
+        passes: how often all positions are gone through.
+        candidates: tokens that are tried at a position.
+    """
     generator = problem.generator()
     values = draw(problem, generator)
     rows = torch.randperm(len(problem.inputs), generator=generator)[:8]
