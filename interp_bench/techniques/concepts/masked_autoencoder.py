@@ -21,7 +21,7 @@ from interp_bench.techniques.concepts.interchange_training import (
 )
 from interp_bench.techniques.concepts.masks import CITES, COST, QUICK, annealed, chosen
 from interp_bench.techniques.features.autoencoder import Training, initial, train
-from interp_bench.techniques.features.topk_autoencoder import largest, topk_loss
+from interp_bench.techniques.features.topk_autoencoder import TopKAutoencoder, largest
 from interp_bench.tracks.catalogue import technique
 from interp_bench.tracks.concepts import ConceptProblem, Subspace, orthonormal
 
@@ -83,17 +83,9 @@ def fit_latents(
     n_latents = min(round(expansion * x.shape[1]), _MOST_LATENTS)
     k = min(max(2, round(density * n_latents)), n_latents)
     generator = problem.generator()
-    model = initial((x - mean) / scale, n_latents, generator)
     training = Training(expansion=expansion, budget=3.5e10, max_steps=max_steps)
-    with torch.enable_grad():
-        train(
-            model,
-            (x - mean) / scale,
-            lambda autoencoder, batch: largest(autoencoder.pre_codes(batch), k),
-            topk_loss,
-            training,
-            generator,
-        )
+    model = TopKAutoencoder(**initial((x - mean) / scale, n_latents, generator), k=k)
+    train(model, (x - mean) / scale, training, generator)
     return Latents(pre_codes=model.pre_codes, decoder=model.decoder, mean=mean, scale=scale, k=k)
 
 
