@@ -45,6 +45,22 @@ def test_eap_ig_activations_by_shares(kind: str) -> None:
     torch.testing.assert_close(eap_ig_activations(problem, steps=2).scores, wanted, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "vit"])
+def test_eap_ig_by_its_formula(kind: str) -> None:
+    """The mean, over points on the way to the clean input, of slopes in shares of the same change."""
+    problem = small_problem(kind)
+    clean, corrupted = (problem.source_outputs(x) for x in (problem.clean, problem.corrupted))
+    wanted = torch.zeros(problem.graph.shape)
+    for step in (1, 2, 3):
+        point = corrupted[0] + (clean[0] - corrupted[0]) * step / 3
+        with problem.model.patch({"blocks.0.hook_resid_pre": point}):
+            own = problem.source_outputs(problem.clean)
+            cut = torch.zeros(problem.graph.shape, requires_grad=True)
+            metric = problem.patched_metric(own + corrupted - clean, cut).sum()
+            wanted += torch.autograd.grad(metric, cut)[0] / 3
+    torch.testing.assert_close(eap_ig(problem, steps=3).scores, wanted, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "resnet"])
 def test_clean_corrupted_is_the_mean_over_both_ends(kind: str) -> None:
     problem = small_problem(kind)
