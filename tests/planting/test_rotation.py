@@ -38,6 +38,8 @@ FREE = {
     "concepts": ("active_subspace", "mean_difference", "pca", "full_vector"),
     "attribution": (
         "saliency", "input_x_gradient", "integrated_gradients", "occlusion", "embedding_norm",
+        "gradient_shap", "kernel_shap", "lime", "rise", "feature_ablation", "deep_lift", "attn_lrp",
+        "attention_rollout", "attention_x_gradient", "first_mlp", "rarest_token",
     ),
     "triggers": (
         "random_search", "greedy_search", "hotflip", "greedy_coordinate_gradient", "frequent_tokens",
