@@ -98,9 +98,9 @@ class Tape:
         else:
             behind = self._behind_norm(gradients, group, read, rows)
         with torch.enable_grad():
-            x = read.detach().expand_as(behind).requires_grad_()
+            x = read.detach().clone().requires_grad_()
             y = self.anatomy.norm(layer, which).forward(x)
-            (pulled,) = torch.autograd.grad(y, x, behind)
+            (pulled,) = torch.autograd.grad(y, x, behind, is_grads_batched=True)
         result: Tensor = pulled
         return result
 
@@ -108,7 +108,7 @@ class Tape:
         self, gradients: dict[_Key, Tensor | None], group: list[Destination], read: Tensor, rows: slice
     ) -> Tensor:
         """Return gradients at the norm's output through each query, key and value of a layer alone."""
-        behind = read.new_zeros((len(group), *read.shape))
+        behind = read.new_empty((len(group), *read.shape))
         assert group[0].layer is not None
         block = self.anatomy.blocks[group[0].layer]
         first = 0
@@ -116,7 +116,9 @@ class Tape:
             count = sum(d.letter == letter for d in group)
             key = (letter, group[0].layer) if (letter, group[0].layer) in gradients else ("q", group[0].layer)
             gradient = gradients[key]
-            if gradient is not None:
+            if gradient is None:
+                behind[first : first + count] = 0
+            else:
                 projection.pull_heads(gradient[rows], self.anatomy.d_head, behind[first : first + count])
             first += count
         return behind

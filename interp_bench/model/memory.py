@@ -24,5 +24,6 @@ def activation_bytes(model: Model, inputs: Tensor) -> int:
                 a.position_embedding.shape[1] if a.position_embedding is not None else 0
             )
         block = positions * (16 * a.d_model + 4 * a.d_mlp + 3 * a.n_heads * positions)
-        return size * (len(a.blocks) * block + 2 * positions * model.n_outputs)
+        read = 1 if model.last_only else positions
+        return size * (len(a.blocks) * block + 2 * read * model.n_outputs)
     return size * 12 * sum(c * h * w for c, h, w in model.layer_shapes().values())

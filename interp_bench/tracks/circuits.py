@@ -96,8 +96,9 @@ class CircuitProblem(Problem):
             memory: GiB that activations kept for one backward may take, by a rough count.
         """
         count = max(1, int(memory * 2**30 / activation_bytes(self.model, self.clean)))
-        for start in range(0, len(self.clean), count):
-            yield self._pairs(slice(start, start + count))
+        n_batches = -(-len(self.clean) // count)
+        for i in range(n_batches):
+            yield self._pairs(slice(len(self.clean) * i // n_batches, len(self.clean) * (i + 1) // n_batches))
 
     def source_outputs(self, inputs: Tensor) -> Tensor:
         """Return (n_sources, batch, position, d_model), what every source writes on these inputs.

@@ -65,7 +65,7 @@ def test_relevance_is_conserved(kind: str) -> None:
     torch.testing.assert_close(metric.detach(), whole, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close((coefficients * root).sum().detach(), whole, rtol=1e-3, atol=1e-4)
     (slope,) = torch.autograd.grad(problem.metric(problem.held_logits({"input": root})).sum(), root)
-    assert abs(float((slope * root).sum() - whole)) > 1e-2
+    assert abs(float((slope * root).sum().detach() - whole)) > 1e-2
 
 
 def test_relp_scores_no_queries_unless_told_to() -> None:
