@@ -14,7 +14,7 @@ PACKAGE = Path(interp_bench.__file__).parent
 load_installed()
 TECHNIQUES = [t for t in CATALOGUE.techniques.values() if t.origin.is_relative_to(PACKAGE)]
 
-FEW = {"max_steps": 40, "steps": 5}
+FEW = {"max_steps": 40, "steps": 5, "n_pairs": 1}
 CHEAP = {t.id: {name: few for name, few in FEW.items() if name in t.arguments} for t in TECHNIQUES}
 """Arguments of dear techniques: the contract does not hang on how long they search."""
 
