@@ -36,6 +36,7 @@ bench: $(VENV)/.installed
 leaderboard: $(VENV)/.installed
 	@$(BIN)/interp-bench export --run-id last
 	@$(BIN)/interp-bench leaderboard
+	@$(BIN)/interp-bench gallery
 
 test: lint
 	@$(BIN)/python -m pytest -rs -n $(WORKERS) $(TEST_ARGS)

@@ -105,9 +105,17 @@ def test_every_module_of_techniques_registers_one(techniques: dict[str, Techniqu
 
 
 SHARED_BY_TECHNIQUES = [
+    "interp_bench/techniques/attribution/patterns.py",
+    "interp_bench/techniques/attribution/relevance.py",
+    "interp_bench/techniques/attribution/rescale.py",
+    "interp_bench/techniques/attribution/rules.py",
+    "interp_bench/techniques/attribution/segments.py",
+    "interp_bench/techniques/circuits/hard_concrete.py",
     "interp_bench/techniques/concepts/effects.py",
+    "interp_bench/techniques/concepts/interchange_training.py",
     "interp_bench/techniques/concepts/site_choice.py",
     "interp_bench/techniques/features/autoencoder.py",
+    "interp_bench/techniques/features/dead_latents.py",
 ]
 """Modules that hold what several techniques share; everything else registers at least one."""
 

@@ -80,6 +80,12 @@ def fits(needs: Mapping[str, Any], modality: str | None) -> bool:
     return modality is None or modality in modalities
 
 
+def needs_text(needs: Mapping[str, Any]) -> str:
+    """Return which models qualify, in words."""
+    text = ", ".join(needs["kinds"] or needs["modalities"])
+    return text if needs["max_params"] is None else f"{text} up to {needs['max_params']:,} parameters"
+
+
 def _entry_record(entry: Entry) -> dict[str, Any]:
     return {
         "id": entry.id,

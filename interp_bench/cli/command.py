@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from interp_bench.cli import certifying, comparing, doctor, listing, results, seeds, weights
+from interp_bench.cli import certifying, comparing, doctor, gallery, listing, results, seeds, weights
 from interp_bench.errors import InterpBenchError, near_name, one_line
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
@@ -22,6 +22,7 @@ USAGE_ERROR = 4
 
 TRIALS = Path("leaderboard") / "trials"
 PAGE = Path("leaderboard") / "README.md"
+GALLERY = Path("leaderboard") / "techniques.md"
 MODALITIES = ("lm", "image")
 
 _BROKEN_PIPE = 141
@@ -166,10 +167,15 @@ def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:
     export.add_argument("--out", type=_path, default=TRIALS, help="folder; default: %(default)s")
     export.set_defaults(run=lambda options: results.export(options.store, options.out, options.run_id))
     page = commands.add_parser("leaderboard", help="write the leaderboard page from exported trials")
-    page.add_argument("--trials", type=_path, default=TRIALS, help="folder; default: %(default)s")
-    page.add_argument("--out", type=_path, default=PAGE, help="file; default: %(default)s")
-    page.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is stale")
     page.set_defaults(run=lambda options: results.leaderboard(options.trials, options.out, options.check))
+    shown = commands.add_parser("gallery", help="write the page of techniques from code and exported trials")
+    shown.set_defaults(run=lambda options: gallery.gallery(options.trials, options.out, options.check))
+    for command, out in ((page, PAGE), (shown, GALLERY)):
+        command.add_argument("--trials", type=_path, default=TRIALS, help="folder; default: %(default)s")
+        command.add_argument("--out", type=_path, default=out, help="file; default: %(default)s")
+        command.add_argument(
+            "--check", action="store_true", help="write nothing; exit with 1 if the page is stale"
+        )
 
 
 def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:

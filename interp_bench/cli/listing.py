@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from interp_bench.cli.catalogue import (
     fits,
     load_entries,
     model_record,
+    needs_text,
     task_record,
     technique_record,
 )
@@ -57,8 +59,11 @@ def techniques(options: argparse.Namespace) -> int:
     records = _filtered([technique_record(technique) for technique in found], options)
     if options.json:
         return _print_json(records)
-    headers = ["technique", "access", "cost", "runs on", "what it does"]
-    rows = [[r["id"], r["access"], r["cost"], _needs(r), r["summary"]] for r in records]
+    headers = ["technique", "access", "cost", "runs on", "source", "what it does"]
+    rows = [
+        [r["id"], r["access"], r["cost"], needs_text(r["needs"]), _author(r["cites"]), r["summary"]]
+        for r in records
+    ]
     _print_table(headers, rows)
     _print_total("technique", records)
     return 0
@@ -71,7 +76,7 @@ def tasks(options: argparse.Namespace) -> int:
     records = _filtered([task_record(task) for task in found], options)
     if options.json:
         return _print_json(records)
-    rows = [[r["id"], _arguments(r["dials"]), _needs(r), r["summary"]] for r in records]
+    rows = [[r["id"], _arguments(r["dials"]), needs_text(r["needs"]), r["summary"]] for r in records]
     _print_table(["task", "dials", "runs on", "what it asks"], rows)
     _print_total("task", records)
     return 0
@@ -127,10 +132,9 @@ def _model_row(record: Record) -> list[str]:
     return [record["id"], f"{record['params']:,}", *columns, f"{record['memory_gb']:g}", here]
 
 
-def _needs(record: Record) -> str:
-    needs = record["needs"]
-    text = ", ".join(needs["kinds"] or needs["modalities"])
-    return text if needs["max_params"] is None else f"{text} up to {needs['max_params']:,} parameters"
+def _author(cites: str) -> str:
+    """Return author and year of a citation: what stands before the title."""
+    return re.split(r"[,;(]", cites, maxsplit=1)[0].strip()
 
 
 def _arguments(arguments: Record) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from interp_bench.board.files import write_whole
 from interp_bench.errors import StoreError, near_name, one_line
 from interp_bench.harness.folders import is_file
 from interp_bench.harness.store import Store
@@ -42,10 +43,24 @@ def leaderboard(trials: Path, out: Path, check: bool) -> int:
         StoreError: trials cannot be read, or the page cannot be written.
     """
     from interp_bench.board import jsonl
-    from interp_bench.board.files import write_whole
     from interp_bench.board.markdown import page
 
     content = page(jsonl.read(trials)).encode("utf-8")
+    return write_or_check(out, content, check=check, command="leaderboard")
+
+
+def write_or_check(out: Path, content: bytes, *, check: bool, command: str) -> int:
+    """Write a page unless it is there already, or say whether it is; return 1 if it is stale.
+
+    Args:
+        out: the file.
+        content: what it should hold.
+        check: write nothing.
+        command: what writes it.
+
+    Raises:
+        StoreError: it cannot be read or written.
+    """
     try:
         current = out.read_bytes() if is_file(out) else None
     except OSError as error:
@@ -55,7 +70,7 @@ def leaderboard(trials: Path, out: Path, check: bool) -> int:
             print(f"{out} is up to date")
             return 0
         fault = "missing" if current is None else "stale"
-        words = one_line(f"{out} is {fault}; run: interp-bench leaderboard")
+        words = one_line(f"{out} is {fault}; run: interp-bench {command}")
         print(f"interp-bench: {words}", file=sys.stderr)
         return 1
     if current != content:

@@ -16,7 +16,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from interp_bench.model.edges import Hooks, patched_logits, source_outputs
+from interp_bench.model.edge_writes import Hooks
+from interp_bench.model.edges import patched_logits, source_outputs
 from interp_bench.model.handle import Model
 from interp_bench.model.hooks import hooked
 from interp_bench.model.transformer import TransformerAnatomy

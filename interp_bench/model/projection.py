@@ -75,6 +75,36 @@ class Projection:
             return values
         return output.index_copy(-1, self.columns.to(output.device), values)
 
+    def replace_heads(self, output: Tensor, inputs: Tensor, heads: list[int], d_head: int) -> Tensor:
+        """Return a copy of the module's whole output with some heads computed from inputs of their own.
+
+        Args:
+            output: (..., d_out) of the module.
+            inputs: (n_heads, ..., d_in), one input for each of the heads.
+            heads: which heads of this projection.
+            d_head: columns of a head.
+        """
+        within = (torch.tensor(heads)[:, None] * d_head + torch.arange(d_head)).flatten()
+        columns = self._places(within).to(output.device)
+        weight = matrix(self.module)[:, columns].unflatten(1, (len(heads), d_head))
+        values = torch.einsum("h...c,chd->...hd", inputs, weight).flatten(-2)
+        bias = self._bias()
+        values = values if bias is None else values + bias[columns]
+        return output.index_copy(-1, columns, values)
+
+    def pull_heads(self, gradient: Tensor, d_head: int, out: Tensor) -> None:
+        """Bring the gradient of every head back to what goes into the projection.
+
+        Args:
+            gradient: (batch, position, d_out) of the module's whole output.
+            d_head: columns of a head.
+            out: (n_heads, batch, position, d_in), contiguous, where the results are put.
+        """
+        where = slice(None) if self.columns is None else _as_slice(self.columns)
+        by_head = gradient[..., where].flatten(0, 1).unflatten(-1, (-1, d_head)).transpose(0, 1)
+        weight = matrix(self.module)[:, where].unflatten(1, (-1, d_head)).permute(1, 2, 0)
+        torch.bmm(by_head, weight, out=out.flatten(1, 2))
+
     def view(self) -> Tensor:
         """Return the weight (d_in, n) in the module's dtype; a view where all columns are meant."""
         weight = matrix(self.module)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from interp_bench.errors import ContractError
-from interp_bench.model.edges import edge_attributions, patched_logits, source_outputs
+from interp_bench.model.edge_writes import SourceWrites, record_writes
+from interp_bench.model.edges import (
+    Deltas,
+    edge_attributions,
+    held_logits,
+    patched_logits,
+    source_outputs,
+)
 from interp_bench.model.graph import Edge, Graph
+from interp_bench.model.memory import activation_bytes
 from interp_bench.tracks.base import (
     Metric,
     Problem,
@@ -49,14 +58,46 @@ class CircuitProblem(Problem):
         Args:
             logits: of the model on this problem's inputs; an LM is read at its last position.
         """
-        final = logits[:, -1] if logits.ndim == 3 else logits
-        clean, corrupted = final.gather(1, self.outcomes).unbind(1)
+        clean, corrupted = self.final(logits).gather(1, self.outcomes).unbind(1)
         return clean - corrupted
+
+    @staticmethod
+    def final(logits: Tensor) -> Tensor:
+        """Return (batch, n_outputs), the logits that count: those of an LM at the last position."""
+        return logits[:, -1] if logits.ndim == 3 else logits
 
     def first(self, n_pairs: int) -> CircuitProblem:
         """Return the same problem with the first ``n_pairs`` pairs of inputs only."""
-        n = n_pairs
-        return replace(self, clean=self.clean[:n], corrupted=self.corrupted[:n], outcomes=self.outcomes[:n])
+        return self._pairs(slice(n_pairs))
+
+    def pairs(self) -> Iterator[CircuitProblem]:
+        """Yield the problem with one pair at a time."""
+        for row in range(len(self.clean)):
+            yield self._pairs(slice(row, row + 1))
+
+    def repeated(self, times: int) -> CircuitProblem:
+        """Return the problem with all of its pairs one after the other, this many times."""
+        return replace(
+            self,
+            clean=self.clean.repeat(times, *[1] * (self.clean.ndim - 1)),
+            corrupted=self.corrupted.repeat(times, *[1] * (self.corrupted.ndim - 1)),
+            outcomes=self.outcomes.repeat(times, 1),
+        )
+
+    def _pairs(self, rows: slice) -> CircuitProblem:
+        return replace(
+            self, clean=self.clean[rows], corrupted=self.corrupted[rows], outcomes=self.outcomes[rows]
+        )
+
+    def batches(self, *, memory: float = 0.25) -> Iterator[CircuitProblem]:
+        """Yield the problem in parts whose forward with gradient fits a budget of memory.
+
+        Args:
+            memory: GiB that activations kept for one backward may take, by a rough count.
+        """
+        count = max(1, int(memory * 2**30 / activation_bytes(self.model, self.clean)))
+        for start in range(0, len(self.clean), count):
+            yield self._pairs(slice(start, start + count))
 
     def source_outputs(self, inputs: Tensor) -> Tensor:
         """Return (n_sources, batch, position, d_model), what every source writes on these inputs.
@@ -66,27 +107,52 @@ class CircuitProblem(Problem):
         """
         return source_outputs(self.model, inputs)
 
+    def writes(self, inputs: Tensor) -> SourceWrites:
+        """Return the same in a form that takes far less memory, layer by layer of sources."""
+        return record_writes(self.model, inputs)
+
+    def patched_logits(self, replacement: Tensor, cut: Tensor) -> Tensor:
+        """Return (batch, n_outputs), the logits that count on clean inputs when cut edges are replaced.
+
+        Args:
+            replacement: (n_sources, batch, position, d_model) from ``source_outputs``.
+            cut: (n_sources, n_destinations) bool, or (batch, n_sources, n_destinations), for each
+                input its own. In floating point, the share of each edge that is replaced; gradients
+                reach it where it requires them.
+        """
+        with torch.set_grad_enabled(cut.requires_grad):
+            return self.final(patched_logits(self.model, self.clean, replacement, cut))
+
     def patched_metric(self, replacement: Tensor, cut: Tensor) -> Tensor:
         """Return the metric (batch,) on clean inputs when cut edges carry other values.
 
         Args:
             replacement: (n_sources, batch, position, d_model) from ``source_outputs``.
-            cut: (n_sources, n_destinations) bool, or (batch, n_sources, n_destinations), for each
-                input its own.
+            cut: as in ``patched_logits``.
         """
-        with torch.no_grad():
-            return self.metric(patched_logits(self.model, self.clean, replacement, cut))
+        return self.metric(self.patched_logits(replacement, cut))
 
-    def edge_attributions(self, deltas: Tensor, *, stream: Tensor | None = None) -> Tensor:
+    def held_logits(self, held: Mapping[str, Tensor]) -> Tensor:
+        """Return (batch, n_outputs), the logits that count when parts of ``SourceWrites`` are replaced.
+
+        Args:
+            held: part -> what its sources write on the clean inputs; the logits are differentiable in it.
+        """
+        return self.final(held_logits(self.model, self.clean, held))
+
+    def edge_attributions(
+        self, deltas: Deltas, *, held: Mapping[str, Tensor] | None = None, per_input: bool = False
+    ) -> Tensor:
         """Return (n_sources, n_destinations) first-order effects of ``deltas`` on the summed metric.
 
         Args:
-            deltas: (n_sources, batch, position, d_model) changes of what sources write.
-            stream: (n_roots, batch, position, d_model), what the roots of the graph write, to run on:
-                the residual stream before block 0, or the stem's output of a CNN; the clean one when
-                None.
+            deltas: (n_sources, batch, position, d_model) changes of what sources write; or a function
+                that makes them from the ``SourceWrites`` of this very run, which needs less memory.
+            held: parts of ``SourceWrites`` that take the place of what these sources write, such as
+                the first one, the residual stream before block 0 or the stem's output of a CNN.
+            per_input: whether to return (batch, n_sources, n_destinations), each input by itself.
         """
-        return edge_attributions(self.model, self.clean, self.metric, deltas, stream=stream)
+        return edge_attributions(self.model, self.clean, self.metric, deltas, held=held, per_input=per_input)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

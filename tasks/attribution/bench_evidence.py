@@ -10,6 +10,7 @@ from interp_bench.model.handle import Model
 from interp_bench.planting.evidence.base import NONE, Evidence, Scene, Stimuli, draw_classes
 from interp_bench.planting.evidence.certify import certify_evidence, read_logits
 from interp_bench.planting.evidence.plant import plant_evidence
+from interp_bench.planting.evidence.transformer import EvidenceDials
 from interp_bench.tracks.attribution import AttributionProblem, AttributionTruth
 from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import Needs, task
@@ -17,6 +18,8 @@ from interp_bench.tracks.catalogue import Needs, task
 _LARGE = 50_000_000  # parameters from which on a third of the inputs has to do
 _IMAGES = Needs(modalities=("image",), kinds=("resnet", "convnext", "vit"))
 _SMALL = Needs(max_params=200_000)
+_DIALS = EvidenceDials(turned=True)
+_ZIPF = 1.0  # words of a language are about as uneven (Zipf 1949)
 _SPARE = 4  # inputs drawn for each one that is kept, at most
 
 
@@ -59,7 +62,7 @@ def faint_evidence(
     return _planted(model, seed, patterns, n_inputs, Scene(decoys=decoys, amplitude=amplitude))
 
 
-@task(version=1, needs=Needs(modalities=("lm",)))
+@task(version=2, needs=Needs(modalities=("lm",)))
 def token_evidence(
     model: Model,
     seed: int,
@@ -71,10 +74,12 @@ def token_evidence(
     copies: int = 2,
 ) -> Planted[AttributionProblem, AttributionTruth]:
     """Which tokens are the markers that decided the next one; two tell the same, so either would do."""
-    return _planted(model, seed, patterns, n_inputs, Scene(decoys=decoys, length=length, copies=copies))
+    return _planted(
+        model, seed, patterns, n_inputs, Scene(decoys=decoys, length=length, copies=copies, zipf=_ZIPF)
+    )
 
 
-@task(version=1, needs=Needs(modalities=("lm",)), quick=_SMALL)
+@task(version=2, needs=Needs(modalities=("lm",)), quick=_SMALL)
 def span_evidence(
     model: Model,
     seed: int,
@@ -86,7 +91,7 @@ def span_evidence(
     copies: int = 3,
 ) -> Planted[AttributionProblem, AttributionTruth]:
     """Which span of tokens decided the next one, where all embeddings have the same norm."""
-    scene = Scene(decoys=decoys, length=length, copies=copies, together=True, even_norms=True)
+    scene = Scene(decoys=decoys, length=length, copies=copies, zipf=_ZIPF, together=True, even_norms=True)
     return _planted(model, seed, patterns, n_inputs, scene)
 
 
@@ -95,7 +100,7 @@ def _planted(
 ) -> Planted[AttributionProblem, AttributionTruth]:
     """Plant, draw inputs on which the evidence wins, and certify."""
     plant_seed, data_seed, check_seed, own_seed = _seeds(seed, 4)
-    evidence = plant_evidence(model, (patterns,), seed=plant_seed, scene=scene)
+    evidence = plant_evidence(model, (patterns,), seed=plant_seed, scene=scene, dials=_DIALS)
     shown, outputs = _draw(model, evidence, n_inputs, data_seed)
     return Planted(
         problem=AttributionProblem(

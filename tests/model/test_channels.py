@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from interp_bench.errors import SiteError
 from interp_bench.model.channel_graph import build_channel_graph, channel_groups
+from interp_bench.model.edge_writes import record_writes
 from interp_bench.model.edges import edge_attributions, patched_logits, source_outputs
 from interp_bench.model.handle import Model
 from interp_bench.registry import load_registry, open_module
@@ -171,11 +172,11 @@ def test_attributions_are_the_limit_of_small_changes(kind: str) -> None:
             torch.testing.assert_close(effect, scores[cut][0], rtol=1e-3, atol=1e-13)
 
 
-def test_a_stream_takes_the_place_of_the_stem(cnn: Model) -> None:
+def test_a_held_stem_takes_the_place_of_the_inputs(cnn: Model) -> None:
     clean, corrupted = pixels(0), pixels(1)
-    other = source_outputs(cnn, corrupted)
-    by_stream = edge_attributions(cnn, clean, margin, other, stream=other[: cnn.graph.n_roots])
-    torch.testing.assert_close(by_stream, edge_attributions(cnn, corrupted, margin, other))
+    other = record_writes(cnn, corrupted)
+    held = edge_attributions(cnn, clean, margin, other.stack(), held={"0": other.parts["0"]})
+    torch.testing.assert_close(held, edge_attributions(cnn, corrupted, margin, lambda own: own))
 
 
 def test_passes_are_counted_and_hooks_taken_off(cnn: Model) -> None:

@@ -18,8 +18,9 @@ from interp_bench.planting.channels.dials import ChannelDials
 from interp_bench.planting.channels.plant import plant_conjunction
 from interp_bench.planting.circuit import CircuitBounds, certify_circuit
 from interp_bench.registry import load_registry
-from interp_bench.techniques.circuits.gradients import eap, eap_ig
+from interp_bench.techniques.circuits.gradients import eap
 from interp_bench.techniques.circuits.guess import random
+from interp_bench.techniques.circuits.integrated import eap_ig
 from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import CATALOGUE
 from interp_bench.tracks.circuits import TRACK, CircuitProblem, CircuitTruth

@@ -15,6 +15,7 @@ from interp_bench.planting.evidence.base import DECOY, NONE, Evidence, Scene, dr
 from interp_bench.planting.evidence.certify import certify_evidence
 from interp_bench.planting.evidence.images import make_stamps
 from interp_bench.planting.evidence.plant import plant_evidence
+from interp_bench.planting.evidence.transformer import EvidenceDials
 from interp_bench.planting.tokens import N_PREFIX
 from interp_bench.registry import load_registry
 
@@ -106,6 +107,36 @@ def test_embeddings_get_one_norm_and_the_evidence_stays() -> None:
     torch.testing.assert_close(norms, norms.median().expand_as(norms), rtol=1e-4, atol=0)
     certificate = certify_evidence(model, evidence, 1)  # type: ignore[arg-type]
     assert certificate.passed, certificate.reason
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_embedding_alone_raises_the_logit_only_where_codes_do_not_turn(turned: bool) -> None:
+    model = open_model(load_registry().get("native-150k"))
+    dials = EvidenceDials(turned=turned)
+    evidence = plant_evidence(model, (4,), seed=3, scene=Scene(length=16), dials=dials)
+    certificate = certify_evidence(model, evidence, 1)
+    assert certificate.passed, certificate.reason
+    alphabet = evidence.sample.alphabet  # type: ignore[attr-defined]
+    tokens = alphabet.markers.flatten()
+    with torch.no_grad(), model.starting_at(model.n_layers, model.embed(tokens[:, None])):
+        logits = model(tokens[:, None])[:, -1, evidence.outputs]
+    own = torch.arange(4).repeat_interleave(2)
+    # With the code of the next pattern, a marker is read as the one before it.
+    raised = (logits - logits.mean(0)).argmax(1)
+    assert torch.equal(raised, (own - 1) % 4 if turned else own)
+
+
+def test_fillers_can_be_as_uneven_as_words() -> None:
+    def counts(zipf: float) -> torch.Tensor:
+        none = torch.full((200, 1), NONE)
+        drawn = sampler(Scene(length=24, decoys=0, zipf=zipf))(none, torch.Generator().manual_seed(0)).inputs
+        return torch.bincount(drawn[:, N_PREFIX:].flatten(), minlength=50)[30:].double()
+
+    even, uneven = counts(0.0), counts(1.0)
+    assert float(even.max() / even.min()) < 2
+    # The first of 20 stands 20 times as often as the last.
+    expected = float(1 / (1 / torch.arange(11, 21)).mean())
+    assert float(uneven[0] / uneven[10:].mean()) == pytest.approx(expected, rel=0.3)
 
 
 @pytest.mark.parametrize("name", ["native-150k", "vit-slim-200k", "convnext-slim-20k"])

@@ -20,7 +20,7 @@ from interp_bench.planting.programs.patches import PatchCompiler
 from interp_bench.planting.programs.plant import plant_program
 from interp_bench.planting.programs.schedule import schedule
 from interp_bench.registry import load_registry
-from interp_bench.techniques.circuits.gradients import eap_ig
+from interp_bench.techniques.circuits.integrated import eap_ig
 from interp_bench.tracks.planted_circuit import planted_circuit
 
 ATTRIBUTES = tuple(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import random as python_random
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,30 +14,26 @@ import torch
 from captum.attr import IntegratedGradients, Occlusion
 from torch import Tensor, nn
 
-from interp_bench.harness.discovery import load_tasks
+from interp_bench.harness.discovery import load_packages
 from interp_bench.model.handle import Model
-from interp_bench.model.opening import open_model
 from interp_bench.registry import load_registry
 from interp_bench.techniques.attribution import attention_rollout as _rollout
 from interp_bench.techniques.attribution import grad_cam as _grad_cam
 from interp_bench.techniques.attribution import gradients, guess, occlusion, trivial
 from interp_bench.tracks.attribution import TRACK, AttributionProblem, Saliency
-from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import CATALOGUE
+from tests.attribution_toys import planted, toy_problem
 
-TASKS = Path(__file__).parents[2] / "tasks" / "attribution" / "bench_evidence.py"
+load_packages(["interp_bench.techniques.attribution"])
 HOSTS = ("native-30k", "vit-slim-200k", "convnext-slim-20k", "resnet18")
 TECHNIQUES = sorted(t.name for t in CATALOGUE.techniques.values() if t.track is TRACK)
-_PLANTED: dict[str, Planted[Any, Any]] = {}
-
-
-def planted(name: str) -> Planted[Any, Any]:
-    if name not in _PLANTED:
-        model = open_model(load_registry().get(name))
-        tasks = {task.name: task for task in load_tasks(TASKS)}
-        task = tasks["token_evidence" if model.modality == "lm" else "visual_evidence"]
-        _PLANTED[name] = task.function(model, 0, n_inputs=4)
-    return _PLANTED[name]
+# Fewer forwards than by default, for techniques that make hundreds.
+BRIEF: dict[str, dict[str, int]] = {
+    "kernel_shap": {"n_samples": 32, "windows": 4},
+    "lime": {"n_samples": 32, "windows": 4},
+    "rise": {"n_masks": 16},
+    "feature_ablation": {"n_superpixels": 9},
+}
 
 
 def runs_on(technique: str, name: str) -> Callable[..., Saliency] | None:
@@ -79,7 +75,8 @@ def test_a_technique_answers_twice_alike_and_leaves_everything_as_it_was(techniq
     function = runs_on(technique, name)
     assert function is not None
     before, inputs = state(problem.model), problem.inputs.clone()
-    first, second = function(problem), function(problem)
+    arguments = BRIEF.get(technique, {})
+    first, second = function(problem, **arguments), function(problem, **arguments)
     assert state(problem.model) == before
     assert torch.equal(problem.inputs, inputs)
     assert not problem.inputs.requires_grad
@@ -98,6 +95,23 @@ def test_a_technique_answers_twice_alike_and_leaves_everything_as_it_was(techniq
         ("attention_rollout", "vit-slim-200k", 0.9),
         ("grad_cam", "resnet18", 0.3),
         ("saliency", "vit-slim-200k", 0.9),
+        ("deep_lift", "native-30k", 0.6),
+        ("deep_lift", "vit-slim-200k", 0.6),
+        ("lrp", "convnext-slim-20k", 0.7),
+        ("lrp", "resnet18", 0.9),
+        ("attn_lrp", "native-30k", 0.6),
+        ("attn_lrp", "vit-slim-200k", 0.9),
+        ("attention_x_gradient", "native-30k", 0.5),
+        ("attention_x_gradient", "vit-slim-200k", 0.9),
+        ("gradient_shap", "native-30k", 0.7),
+        ("kernel_shap", "native-30k", 0.9),
+        ("lime", "native-30k", 0.8),
+        ("rise", "convnext-slim-20k", 0.6),
+        ("feature_ablation", "convnext-slim-20k", 0.05),
+        ("layer_cam", "resnet18", 0.2),
+        ("grad_cam_plus_plus", "convnext-slim-20k", 0.2),
+        ("score_cam", "convnext-slim-20k", 0.3),
+        ("deconvolution", "resnet18", 0.03),
     ],
 )
 def test_a_technique_finds_the_evidence(technique: str, name: str, least: float) -> None:
@@ -105,6 +119,28 @@ def test_a_technique_finds_the_evidence(technique: str, name: str, least: float)
     assert function is not None
     case = planted(name)
     assert TRACK.score(case.problem, case.truth, function(case.problem))["average_precision"] >= least
+
+
+HALVED = [(t, h) for t, h in CASES if h in ("native-30k", "convnext-slim-20k")]
+
+
+@pytest.mark.parametrize(("technique", "name"), HALVED)
+def test_a_technique_runs_in_bfloat16(technique: str, name: str) -> None:
+    case = planted(name)
+    model, image = copy.deepcopy(case.problem.model), name != "native-30k"
+    model.module.to(torch.bfloat16)
+    given, reference = case.problem.inputs[:2], case.problem.reference[:2]
+    problem = replace(
+        case.problem,
+        model=model,
+        inputs=given.bfloat16() if image else given,
+        reference=reference.bfloat16() if image else reference,
+        outputs=case.problem.outputs[:2],
+    )
+    function = runs_on(technique, name)
+    assert function is not None
+    values = function(problem, **BRIEF.get(technique, {})).values
+    TRACK.score(problem, replace(case.truth, masks=case.truth.masks[:2]), Saliency(values=values))
 
 
 # ------------------------------------------------------------------ closed forms
@@ -128,15 +164,8 @@ class Squares(Linear):
 
 
 def problem_of(module: nn.Module, reference: float = 0.0) -> AttributionProblem:
-    spec = SimpleNamespace(id="by-hand", modality="image", params=768, kind="resnet")
     inputs = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-    return AttributionProblem(
-        model=Model(spec, module),  # type: ignore[arg-type]
-        seed=0,
-        inputs=inputs,
-        outputs=torch.tensor([2, 0]),
-        reference=torch.full_like(inputs, reference),
-    )
+    return toy_problem(module, inputs, (2, 0), reference)
 
 
 def chosen(problem: AttributionProblem) -> Tensor:
@@ -230,7 +259,7 @@ def test_rollout_is_the_product_of_half_identity_patterns() -> None:
 
 def test_grad_cam_reads_the_deepest_map_that_is_wide_enough() -> None:
     # 64 pixels: maps of 16, 8, 4 and 2 positions a side.
-    assert _grad_cam._deepest_wide(planted("resnet18").problem) == "layer2.1"
+    assert _grad_cam.deepest_wide(planted("resnet18").problem) == "layer2.1"
     assert bool((_grad_cam.grad_cam(planted("resnet18").problem).values >= 0).all())
 
 

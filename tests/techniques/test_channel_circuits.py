@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from interp_bench.techniques.circuits.gradients import eap, eap_ig, gradient_x_activation
+from interp_bench.techniques.circuits.gradients import eap, gradient_x_activation
 from interp_bench.techniques.circuits.guess import random
+from interp_bench.techniques.circuits.integrated import eap_ig
 from interp_bench.techniques.circuits.patching import activation_patching, node_patching
 from interp_bench.techniques.circuits.weights import weight_composition
 from interp_bench.tracks.catalogue import CATALOGUE

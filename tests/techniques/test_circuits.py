@@ -11,8 +11,9 @@ from interp_bench.errors import Inapplicable
 from interp_bench.harness.discovery import load_file
 from interp_bench.model.opening import open_model
 from interp_bench.registry import load_registry
-from interp_bench.techniques.circuits.gradients import eap, eap_ig, gradient_x_activation
+from interp_bench.techniques.circuits.gradients import eap, gradient_x_activation
 from interp_bench.techniques.circuits.guess import random
+from interp_bench.techniques.circuits.integrated import eap_ig
 from interp_bench.techniques.circuits.patching import activation_patching, node_patching
 from interp_bench.techniques.circuits.weights import weight_composition
 from interp_bench.tracks.base import Planted

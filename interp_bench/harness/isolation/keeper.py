@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import select
-import signal
 import socket
 import tempfile
 import time
@@ -23,6 +22,9 @@ from interp_bench.harness.isolation.lineage import (
     descendants,
     die_with_parent,
     end_descendants,
+    kill,
+    kill_slowly,
+    reap,
 )
 from interp_bench.harness.isolation.sandbox import Walls, prepare, raise_walls
 from interp_bench.harness.isolation.scratch import Scratch, remove
@@ -145,7 +147,7 @@ class Keeper:
         """See a killed worker out, with all that it started."""
         killed, self._killed = self._killed, None
         if killed is not None:
-            _reap(killed.pid)
+            reap(killed.pid)
             end_descendants(keep=(self._worker.pid,) if self._worker else ())
             killed.close()
 
@@ -155,15 +157,15 @@ class Keeper:
         kept = bool(watch.job.owner) and ending.how == "answered" and watch.clean and not ending.left
         if not kept:
             # Nothing of it may touch the machine while the answer is graded.
-            _kill(worker.pid)
+            kill(worker.pid)
         send(self._channel, ENDED, ending.model_dump_json().encode())
         if ending.answered and watch.answer is not None:
             send(self._channel, ANSWER, watch.answer)
         return kept
 
     def _end(self, worker: _Child) -> None:
-        _kill(worker.pid)
-        _reap(worker.pid)
+        kill(worker.pid)
+        reap(worker.pid)
         end_descendants()
         worker.close()
 
@@ -321,8 +323,8 @@ class _Watch:
     def _ending(self, how: str, left: int) -> Ending:
         gauge, code = self._gauge, 0
         if how == "died":
-            _kill_slowly(self._worker.pid)
-            code = _reap(self._worker.pid)
+            kill_slowly(self._worker.pid)
+            code = reap(self._worker.pid)
         if gauge is not None and gauge.seconds == 0.0:
             gauge.stop()
         return Ending.model_validate(
@@ -377,27 +379,3 @@ def _live(life: Callable[[], None]) -> NoReturn:
         pass
     finally:
         os._exit(code)
-
-
-def _kill(pid: int) -> None:
-    for send_signal in (os.killpg, os.kill):
-        try:
-            send_signal(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue
-
-
-def _kill_slowly(pid: int) -> None:
-    """End a worker that has closed its channel, but leave it a moment to end by itself, for its status."""
-    for _ in range(100):
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            return
-        time.sleep(0.005)
-    _kill(pid)
-
-
-def _reap(pid: int) -> int:
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    except ChildProcessError:
-        return 0

@@ -126,3 +126,29 @@ def _send(pid: int, number: int) -> None:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def kill(pid: int) -> None:
+    """End a process and its group."""
+    for send_signal in (os.killpg, os.kill):
+        try:
+            send_signal(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def kill_slowly(pid: int) -> None:
+    """End a worker that has closed its channel, but leave it a moment to end by itself, for its status."""
+    for _ in range(100):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+        time.sleep(0.005)
+    kill(pid)
+
+
+def reap(pid: int) -> int:
+    """Wait for the end of a child, and return its exit status; 0 where it is no child any more."""
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return 0

@@ -70,7 +70,7 @@ class TokenSampler:
         """Draw inputs that show the patterns ``classes`` (n, k), NONE or DECOY, at random places."""
         n, k = classes.shape
         length, copies = self.scene.length, self.scene.copies
-        tokens = _pick(self.alphabet.fillers, (n, length), generator)
+        tokens = self._fillers(n, generator)
         tokens[:, :N_PREFIX] = self.alphabet.prefix
         masks = torch.zeros(n, k, length, dtype=torch.bool)
         places = self._places(n, k, generator)
@@ -88,6 +88,15 @@ class TokenSampler:
         for slot in range(k * copies, k * copies + self.scene.decoys):
             tokens[rows, places[:, slot]] = _pick(self.alphabet.decoys, (n,), generator)
         return Stimuli(inputs=tokens.to(self.device), masks=masks)
+
+    def _fillers(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw (n, position) fillers."""
+        pool, shape = self.alphabet.fillers, (n, self.scene.length)
+        if self.scene.zipf == 0:
+            return _pick(pool, shape, generator)
+        odds = torch.arange(1, len(pool) + 1, dtype=torch.float64) ** -self.scene.zipf
+        drawn = torch.multinomial(odds, n * self.scene.length, replacement=True, generator=generator)
+        return pool[drawn.view(shape)]
 
     def _places(self, n: int, k: int, generator: torch.Generator) -> Tensor:
         """Draw (n, position) positions: first those of the copies of each of k patterns, then the rest."""

@@ -29,6 +29,8 @@ class Scene:
         length: tokens of an input (LMs).
         copies: markers of each pattern in an input (LMs).
         together: whether the copies of a pattern form one span (LMs).
+        zipf: how unevenly fillers occur: the r-th as often as 1 / r to this power, so that some are as rare
+            as markers; 0 for all alike (LMs).
         even_norms: whether the embeddings of all tokens in use get the same norm (LMs).
     """
 
@@ -40,6 +42,7 @@ class Scene:
     length: int = 24
     copies: int = 1
     together: bool = False
+    zipf: float = 0.0
     even_norms: bool = False
 
 

@@ -42,6 +42,8 @@ class EvidenceDials:
         host_logit: factor on the host's own weights of the outputs that are read.
         saturated: whether decided evidence counts alike however strong it is.
         open_groups: groups of patterns that pass no threshold, so that even traces of them count (ViT).
+        turned: whether what decides gives each pattern the code that the embedding gives the next one of its
+            group, so that the embedding alone does not raise the logit that the network raises (LMs).
         scene: what else is in an input, and how patterns stand.
     """
 
@@ -51,6 +53,7 @@ class EvidenceDials:
     host_logit: float = 1.0
     saturated: bool = False
     open_groups: tuple[int, ...] = ()
+    turned: bool = False
     scene: Scene = field(default_factory=Scene)
 
 
@@ -99,6 +102,7 @@ class _Plant:
     """What LM and ViT share: slots, deciding neurons, read-out, carriers."""
 
     last: str  # the slots that the head of the network reads
+    turn = 0  # how many codes further the code of each pattern is in these, within its group
 
     def __init__(
         self,
@@ -127,7 +131,8 @@ class _Plant:
             if g in self.dials.open_groups:
                 continue
             for unit in torch.eye(size, dtype=torch.float64):
-                neurons += self._decider(((f"{source}{g}", unit),), threshold, f"{into}{g}", unit)
+                code = unit.roll(self.turn if into == self.last else 0)
+                neurons += self._decider(((f"{source}{g}", unit),), threshold, f"{into}{g}", code)
         implant_neurons(stream, layer, neurons, positions=positions)
         self.parts.append(f"m{layer}")
 
@@ -170,7 +175,8 @@ class _Plant:
         own = stream.logits()
         spread = float((own[:, -1] if own.ndim == 3 else own)[:, outputs].std(dim=-1).mean())
         gain = self.dials.logit_gain * max(1.0, spread)
-        for g, mine in enumerate(self.effects.split(self.groups)):
+        for g, effects in enumerate(self.effects.split(self.groups)):
+            mine = effects if g in self.dials.open_groups else effects.roll(self.turn, 0)
             moved = mine.abs().amax(0) > 0
             read = Read(f"{slot}{g}", positions=positions)
             stream.read_out(read, outputs[moved], mine[:, moved].T, gain)
@@ -179,9 +185,13 @@ class _Plant:
         """Return, for each site, the slot that the next part reads."""
         found = {}
         for layer in range(moved[0], len(self.anatomy.blocks)):
-            name = moved[1] if layer < decided[0] else decided[1]
-            names = [self.last if g in self.dials.open_groups else name for g in range(len(self.groups))]
-            frames = [stream.slots[f"{name}{g}"].T for g, name in enumerate(names)]
+            name, turn = (moved[1], 0) if layer < decided[0] else (decided[1], self.turn)
+            frames = [
+                stream.slots[f"{self.last}{g}"].T
+                if g in self.dials.open_groups
+                else stream.slots[f"{name}{g}"].T.roll(-turn, 0)
+                for g in range(len(self.groups))
+            ]
             found[f"blocks.{layer}.hook_resid_post"] = torch.cat(frames).to(self.model.dtype)
         return found
 
@@ -198,6 +208,7 @@ class _Language(_Plant):
                 f"evidence in an LM needs at least {2 + self.gap} layers, the host has {depth}"
             )
         dials, n = self.dials, sum(self.groups)
+        self.turn = int(dials.turned)
         alphabet = Alphabet.draw(self.model, n, self.generator, length=dials.scene.length)
         sampler = TokenSampler(alphabet=alphabet, scene=dials.scene, device=self.model.device)
         outputs = alphabet.outputs[: self.effects.shape[1]]

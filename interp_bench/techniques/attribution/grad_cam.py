@@ -1,12 +1,11 @@
-"""Techniques made for convolutional networks, by captum: Grad-CAM and guided backpropagation."""
+"""Grad-CAM, by captum."""
 
 from __future__ import annotations
 
 import math
-import warnings
 
 import torch
-from captum.attr import GuidedBackprop, LayerAttribution, LayerGradCam
+from captum.attr import LayerAttribution, LayerGradCam
 
 from interp_bench.tracks.attribution import AttributionProblem, Saliency
 from interp_bench.tracks.catalogue import Needs, technique
@@ -22,7 +21,7 @@ _LEAST_SIDE = 7  # positions along one side of the map; the paper's networks end
 )
 def grad_cam(problem: AttributionProblem) -> Saliency:
     """Maps of the deepest block that is at least 7 positions wide, weighted by their mean gradient."""
-    site = _deepest_wide(problem)
+    site = deepest_wide(problem)
     maps = LayerGradCam(problem.logit, problem.model.site(site).module).attribute(
         problem.inputs, additional_forward_args=problem.outputs, relu_attributions=True
     )
@@ -31,29 +30,15 @@ def grad_cam(problem: AttributionProblem) -> Saliency:
     return Saliency(values=enlarged[:, 0])
 
 
-@technique(
-    cites="Springenberg et al. 2015, Striving for simplicity; captum GuidedBackprop",
-    access="gradients",
-    cost="1 forward + 1 backward",
-    needs=Needs(modalities=("image",), kinds=("resnet",)),
-)
-def guided_backprop(problem: AttributionProblem) -> Saliency:
-    """Gradient that only positive signals pass back through each ReLU: largest magnitude over colours."""
-    problem.model.meter.forwards += 1
-    problem.model.meter.backwards += 1
-    with warnings.catch_warnings():
-        # captum announces that it hooks the ReLUs until it returns.
-        warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU activations")
-        values = GuidedBackprop(problem.model.module).attribute(
-            problem.inputs.clone().requires_grad_(), target=problem.outputs
-        )
-    return Saliency(values=values.detach().abs().amax(1))
-
-
-def _deepest_wide(problem: AttributionProblem) -> str:
+def deepest_wide(problem: AttributionProblem) -> str:
     """Return the last site whose map is wide enough, or the first site where none is."""
+    return wide_sites(problem)[-1]
+
+
+def wide_sites(problem: AttributionProblem) -> list[str]:
+    """Return the sites whose maps are wide enough, in order of depth, or the first site where none is."""
     model = problem.model
     with torch.no_grad(), model.record(*model.sites) as cache:
         model(problem.inputs[:1])
     wide = [site for site in model.sites if math.isqrt(cache[site].shape[1]) >= _LEAST_SIDE]
-    return wide[-1] if wide else model.sites[0]
+    return wide or [model.sites[0]]

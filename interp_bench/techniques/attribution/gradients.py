@@ -6,16 +6,17 @@ reduced to its largest magnitude or its length (saliency and its average).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, NoiseTunnel
+from captum.attr import GradientShap, InputXGradient, IntegratedGradients, NoiseTunnel
 from captum.attr import Saliency as CaptumSaliency
 from torch import Tensor
 
 from interp_bench.tracks.attribution import AttributionProblem, Saliency
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 
 
 @technique(
@@ -50,12 +51,7 @@ def input_x_gradient(problem: AttributionProblem) -> Saliency:
     cost="n_steps forwards + n_steps backwards",
 )
 def integrated_gradients(problem: AttributionProblem, *, n_steps: int = 16) -> Saliency:
-    """Gradient along the way from the reference to the input, times the way, summed.
-
-    Args:
-        problem: the problem.
-        n_steps: points on the way.
-    """
+    """Gradient along the way from the reference to the input, times the way, summed."""
     features = problem.features()
     values = IntegratedGradients(problem.feature_logit).attribute(
         _leaf(features),
@@ -73,21 +69,11 @@ def integrated_gradients(problem: AttributionProblem, *, n_steps: int = 16) -> S
     cost="n_samples forwards + n_samples backwards",
 )
 def smooth_grad(problem: AttributionProblem, *, n_samples: int = 8, noise: float = 0.15) -> Saliency:
-    """Gradient averaged over noisy copies (noise as a share of the range of the input), its magnitude.
-
-    Args:
-        problem: the problem.
-        n_samples: noisy copies of each input.
-        noise: standard deviation of the noise, as a share of the range of the features.
-    """
-    features = problem.features().float()  # captum's noise is of 32 bits
+    """Gradient averaged over noisy copies (noise as a share of the range of the input), its magnitude."""
+    features = problem.features()
     spread = float(noise * (features.max() - features.min()))
-
-    def logit(noisy: Tensor, outputs: Tensor) -> Tensor:
-        return problem.feature_logit(noisy.to(problem.model.dtype), outputs)
-
     with _seeded(problem):
-        gradients = NoiseTunnel(CaptumSaliency(logit)).attribute(
+        gradients = NoiseTunnel(CaptumSaliency(_of_noisy(problem))).attribute(
             _leaf(features),
             nt_type="smoothgrad",
             nt_samples=n_samples,
@@ -99,8 +85,45 @@ def smooth_grad(problem: AttributionProblem, *, n_samples: int = 8, noise: float
     return Saliency(values=_magnitude(problem, gradients))
 
 
+@technique(
+    cites="Lundberg and Lee 2017, A unified approach to interpreting model predictions; captum GradientShap",
+    access="gradients",
+    cost="n_samples forwards + n_samples backwards",
+    quick=Needs(max_params=1_000_000),
+)
+def gradient_shap(problem: AttributionProblem, *, n_samples: int = 16, noise: float = 0.0) -> Saliency:
+    """Gradient at random points on the way from random references, times the way, summed.
+
+    Args:
+        problem: what to explain.
+        n_samples: points for each input; captum takes 5, fewer than its integrated gradients.
+        noise: standard deviation of what is added to the input.
+    """
+    features, reference = problem.features(), problem.reference_features()
+    total = torch.zeros_like(features)
+    with _seeded(problem):
+        for _ in range(n_samples):
+            total += (
+                GradientShap(_of_noisy(problem))
+                .attribute(
+                    _leaf(features),
+                    baselines=reference,
+                    additional_forward_args=problem.outputs,
+                    n_samples=1,
+                    stdevs=noise,
+                )
+                .detach()
+            )
+    return Saliency(values=(total / n_samples).sum(problem.feature_axis))
+
+
 def _leaf(features: Tensor) -> Tensor:
     return features.detach().requires_grad_()
+
+
+def _of_noisy(problem: AttributionProblem) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the logit to explain as a function of features to which captum has added float32 noise."""
+    return lambda features, outputs: problem.feature_logit(features.to(problem.model.dtype), outputs)
 
 
 def _magnitude(problem: AttributionProblem, gradients: Tensor) -> Tensor:
@@ -112,8 +135,13 @@ def _magnitude(problem: AttributionProblem, gradients: Tensor) -> Tensor:
 
 @contextmanager
 def _seeded(problem: AttributionProblem) -> Iterator[None]:
-    """Seed torch's global generator, which captum draws from, and restore it afterwards."""
+    """Seed the global generators that captum draws from, torch's and numpy's, and restore them afterwards."""
     device = problem.inputs.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(problem.seed)
-        yield
+    before = np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(problem.seed)
+            np.random.seed(problem.seed % 2**32)
+            yield
+    finally:
+        np.random.set_state(before)

@@ -47,3 +47,47 @@ def centre_map(problem: AttributionProblem) -> Saliency:
 def embedding_norm(problem: AttributionProblem) -> Saliency:
     """Length of each token's embedding."""
     return Saliency(values=problem.features().norm(dim=problem.feature_axis))
+
+
+@technique(
+    cites="Adebayo et al. 2018, Sanity checks for saliency maps: gradient times input looks like the input",
+    access="forward",
+    cost="none",
+    needs=Needs(modalities=("image",)),
+)
+def pixel_norm(problem: AttributionProblem) -> Saliency:
+    """Length of each pixel's colour, whatever the model."""
+    return Saliency(values=problem.inputs.float().norm(dim=1))
+
+
+@technique(
+    cites="Gupta et al. 2024, InterpBench, where the embedding and the first MLP make up most circuits",
+    access="activations",
+    cost="1 pass of the embedding, the first MLP and the head",
+    needs=Needs(modalities=("lm",)),
+)
+def first_mlp(problem: AttributionProblem) -> Saliency:
+    """Logit that each token's embedding and the first MLP's answer to it give on their own."""
+    model, block = problem.model, problem.model.transformer.blocks[0]
+    n, position = problem.shape
+    with torch.no_grad():
+        alone = problem.features().view(n * position, 1, -1)
+        read = block.mlp(block.norm2(alone))
+        written = alone + (read[0] if isinstance(read, tuple) else read)
+        tokens = problem.inputs.view(n * position, 1)
+        with model.starting_at(model.n_layers, written):
+            values = problem.logit(tokens, problem.outputs.repeat_interleave(position))
+    return Saliency(values=values.float().view(n, position))
+
+
+@technique(
+    cites="Sparck Jones 1972, A statistical interpretation of term specificity",
+    access="forward",
+    cost="none",
+    needs=Needs(modalities=("lm",)),
+)
+def rarest_token(problem: AttributionProblem) -> Saliency:
+    """How rare each token is among the inputs and their references, whatever the model."""
+    seen = torch.cat([problem.inputs, problem.reference]).flatten()
+    counts = torch.bincount(seen)[problem.inputs].float()
+    return Saliency(values=-counts.log())

@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
 
-from interp_bench.tracks.catalogue import technique
+import torch
+from torch import Tensor
+
+from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
+
+
+def summed(problem: CircuitProblem, score: Callable[[CircuitProblem], Tensor]) -> EdgeScores:
+    """Add up the scores of batches of pairs, each as large as memory allows."""
+    return EdgeScores(scores=torch.stack([score(part) for part in problem.batches()]).sum(0))
+
+
+def attribution_patching(problem: CircuitProblem) -> Tensor:
+    """Return (n_sources, n_destinations), corrupted minus clean outputs times the gradient on clean ones."""
+    corrupted = problem.writes(problem.corrupted)
+    return problem.edge_attributions(lambda clean: corrupted - clean)
 
 
 @technique(
     cites="Syed, Rager & Conmy 2023, Attribution Patching Outperforms Automated Circuit Discovery, eq. 4",
     access="gradients",
-    cost="3 forwards, 1 backward",
+    cost="2 forwards, 1 backward",
 )
 def eap(problem: CircuitProblem) -> EdgeScores:
     """Edge attribution patching: the corrupted minus the clean source output times the gradient."""
-    deltas = problem.source_outputs(problem.corrupted) - problem.source_outputs(problem.clean)
-    return EdgeScores(scores=problem.edge_attributions(deltas))
+    return summed(problem, attribution_patching)
 
 
 @technique(
-    cites="Hanna, Pezzelle & Belinkov 2024, Have Faith in Faithfulness, eq. 3 (EAP-IG, inputs)",
+    cites="Hanna, Pezzelle & Belinkov 2024, Have Faith in Faithfulness (clean-corrupted variant of EAP)",
     access="gradients",
-    cost="2 + steps forwards, steps backwards",
+    cost="4 forwards, 2 backwards",
+    quick=Needs(max_params=1_000_000),
 )
-def eap_ig(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores:
-    """Edge attribution patching with gradients averaged from the corrupted to the clean input."""
-    clean = problem.source_outputs(problem.clean)
-    corrupted = problem.source_outputs(problem.corrupted)
-    roots = problem.graph.n_roots
-    scores = torch.zeros(problem.graph.shape, dtype=clean.dtype, device=clean.device)
-    for step in range(1, steps + 1):
-        stream = corrupted[:roots] + (clean[:roots] - corrupted[:roots]) * (step / steps)
-        scores += problem.edge_attributions(corrupted - clean, stream=stream)
-    return EdgeScores(scores=scores / steps)
+def eap_clean_corrupted(problem: CircuitProblem) -> EdgeScores:
+    """Edge attribution patching with the mean of the gradients on the clean and the corrupted input."""
+
+    def score(part: CircuitProblem) -> Tensor:
+        clean, corrupted = part.writes(part.clean), part.writes(part.corrupted)
+        ends = [
+            part.edge_attributions(lambda _: corrupted - clean, held={end.root: end.parts[end.root]})
+            for end in (clean, corrupted)
+        ]
+        return (ends[0] + ends[1]) / 2
+
+    return summed(problem, score)
 
 
 @technique(
     cites="Ancona et al. 2018 (gradient x input), on the edges of the graph",
     access="gradients",
-    cost="2 forwards, 1 backward",
+    cost="1 forward, 1 backward",
 )
 def gradient_x_activation(problem: CircuitProblem) -> EdgeScores:
     """The clean source output times the gradient: no corrupted input is used."""
-    return EdgeScores(scores=problem.edge_attributions(problem.source_outputs(problem.clean)))
+    return summed(problem, lambda part: part.edge_attributions(lambda clean: clean))

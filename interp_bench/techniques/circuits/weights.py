@@ -34,6 +34,19 @@ def weight_composition(problem: CircuitProblem) -> EdgeScores:
     return EdgeScores(scores=scores)
 
 
+@technique(
+    cites="Han et al. 2015, Learning both Weights and Connections (magnitude), on edges",
+    access="weights",
+    cost="no forward",
+    needs=Needs(kinds=("native", "gpt2", "llama", "qwen2", "neox", "vit", "eva")),
+)
+def weight_norm(problem: CircuitProblem) -> EdgeScores:
+    """The norm of the output weights of one end times the norm of the input weights of the other."""
+    writes = torch.stack([weight.norm() for weight in _write_weights(problem.model)])
+    reads = torch.stack([_read_weight(problem.model, d).norm() for d in problem.graph.destinations])
+    return EdgeScores(scores=writes[:, None] * reads)
+
+
 def _unit_grams(weights: list[Tensor]) -> Tensor:
     """Return (n, d_model^2): W^T W of each weight (n_rows, d_model), at unit norm."""
     d_model = weights[0].shape[1]

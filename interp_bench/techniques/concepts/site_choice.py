@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,5 +56,10 @@ def most_decodable(problem: ConceptProblem, classifier: Any, *, folds: int = 3) 
             # A ReLU channel that is silent in one fold; no classifier here divides by its spread.
             warnings.filterwarnings("ignore", "self.within_class_std_dev_", UserWarning)
             found.append(cross_val_score(clone(classifier), varying, labels, cv=splits).mean())
-    accuracy = np.array(found)
-    return problem.sites[int(np.argmax(accuracy >= accuracy.max() - 0.01))]
+    return earliest(problem.sites, found)
+
+
+def earliest(sites: Sequence[str], scores: Sequence[float]) -> str:
+    """Return the first of the sites whose score is within a hundredth of the best."""
+    found = np.array(scores)
+    return sites[int(np.argmax(found >= found.max() - 0.01))]

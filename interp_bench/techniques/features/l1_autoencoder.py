@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from interp_bench.techniques.features.autoencoder import Autoencoder, Training, fit, reconstruction_error
+from interp_bench.techniques.features.autoencoder import (
+    Autoencoder,
+    Moment,
+    Training,
+    fit,
+    reconstruction_error,
+)
 from interp_bench.tracks.catalogue import technique
 from interp_bench.tracks.features import Dictionary, FeatureProblem
 
 
-def l1_loss(x: Tensor, codes: Tensor, reconstruction: Tensor, penalty: float) -> Tensor:
-    """Return the reconstruction error plus ``penalty`` times the L1 norm of codes (Bricken et al. 2023)."""
-    return reconstruction_error(x, reconstruction) + penalty * codes.abs().sum(dim=1).mean()
+@dataclass(frozen=True, kw_only=True, eq=False)
+class L1Autoencoder(Autoencoder):
+    """``f = relu(W (x - b) + c)``, loss ``|x - x'|^2 + penalty * |f|_1`` (Bricken et al. 2023).
+
+    Attributes:
+        penalty: per unit of code, where the decoder's rows have unit norm.
+    """
+
+    penalty: float
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Return the positive parts of the codes before activation."""
+        return self.pre_codes(x).relu()
+
+    def loss(self, x: Tensor, moment: Moment) -> Tensor:
+        """Return the reconstruction error plus the penalty times the L1 norm of codes."""
+        codes = self.codes(x)
+        return reconstruction_error(x, self.decode(codes)) + self.penalty * codes.sum(dim=1).mean()
 
 
 @technique(
+    version=2,
     cites="Bricken et al. 2023, Towards monosemanticity; Cunningham et al. 2023",
     cost="up to 800 training steps",
 )
@@ -37,12 +61,5 @@ def l1_autoencoder(
         max_steps: most training steps.
     """
     penalty = sparsity * problem.d_site**0.5
-
-    def encode(model: Autoencoder, x: Tensor) -> Tensor:
-        return model.pre_codes(x).relu()
-
-    def loss(x: Tensor, codes: Tensor, reconstruction: Tensor) -> Tensor:
-        return l1_loss(x, codes, reconstruction, penalty)
-
     training = Training(expansion=expansion, budget=budget, max_steps=max_steps)
-    return fit(problem, encode, loss, training)
+    return fit(problem, lambda start: L1Autoencoder(**start, penalty=penalty), training)
