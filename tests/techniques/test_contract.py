@@ -28,12 +28,10 @@ INVARIANT = {
 }
 """One of each track; tests/planting/test_rotation.py has all of them."""
 
-_DOCUMENTED = {"check_explains_its_arguments": "to be documented with the next change of its file"}
+_FINDS_WHEN_ASKED = "whether a vision model has the place that it reads is known only when it is asked"
 EXPECTED = {
-    "circuits/activation_patching": _DOCUMENTED,
-    "circuits/eap_ig": _DOCUMENTED,
-    "circuits/node_patching": _DOCUMENTED,
-    "concepts/das": _DOCUMENTED,
+    "concepts/logit_lens": {"check_answers_on_every_modality": _FINDS_WHEN_ASKED},
+    "features/transcoder": {"check_answers_on_every_modality": _FINDS_WHEN_ASKED},
 }
 
 
