@@ -28,7 +28,9 @@ def test_each_technique_has_a_row_and_an_entry_with_its_numbers(board):
     assert "**Arguments**: `steps=5`." in page
     assert "- **Note**: only here" in page
     assert re.search(r"\*\*Cost\*\*: 2 forwards; measured 0\.\d+ s 2f 1b, 12 MiB at its peak\.", page)
-    assert "- **Better than guessing**: in 4 of 5 cells; best in planted_program on native-30k, skill " in page
+    assert (
+        "- **Better than guessing**: in 4 of 5 cells; best in planted_program on native-30k, skill " in page
+    )
     assert page.count(MISSING) == 1
 
 

@@ -16,6 +16,11 @@ TECHNIQUES = [t for t in CATALOGUE.techniques.values() if t.origin.is_relative_t
 
 FEW = {"max_steps": 40, "steps": 5}
 CHEAP = {t.id: {name: few for name, few in FEW.items() if name in t.arguments} for t in TECHNIQUES}
+CHEAP |= {
+    t.id: {**CHEAP[t.id], "n_pairs": 1}
+    for t in TECHNIQUES
+    if t.track.name == "circuits" and "n_pairs" in t.arguments
+}
 """Arguments of dear techniques: the contract does not hang on how long they search."""
 
 ROTATION = ("residual_rotation",)
@@ -28,12 +33,12 @@ INVARIANT = {
 }
 """One of each track; tests/planting/test_rotation.py has all of them."""
 
-_DOCUMENTED = {"check_explains_its_arguments": "to be documented with the next change of its file"}
+_FINDS_WHEN_ASKED = "whether a vision model has the place that it reads is known only when it is asked"
+_READS_BY_PATCH = "reads patterns by a patch that puts back what was there"
 EXPECTED = {
-    "circuits/activation_patching": _DOCUMENTED,
-    "circuits/eap_ig": _DOCUMENTED,
-    "circuits/node_patching": _DOCUMENTED,
-    "concepts/das": _DOCUMENTED,
+    "attribution/attention_rollout": {"check_uses_the_access_it_declares": _READS_BY_PATCH},
+    "concepts/logit_lens": {"check_answers_on_every_modality": _FINDS_WHEN_ASKED},
+    "features/transcoder": {"check_answers_on_every_modality": _FINDS_WHEN_ASKED},
 }
 
 

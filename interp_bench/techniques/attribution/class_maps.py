@@ -63,7 +63,7 @@ def grad_cam_plus_plus(problem: AttributionProblem) -> Saliency:
 )
 def score_cam(problem: AttributionProblem) -> Saliency:
     """Maps weighted by the softmax over maps of the logit that the input keeps behind each of them."""
-    (maps,), _ = _maps(problem, [deepest_wide(problem)])
+    maps = _square(problem.model.activations(problem.inputs, deepest_wide(problem))).clamp_min(0)
     low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
     masks = (maps - low) / (high - low).clamp_min(1e-12)
     n, channels, *_ = masks.shape

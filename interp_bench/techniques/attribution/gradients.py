@@ -51,7 +51,12 @@ def input_x_gradient(problem: AttributionProblem) -> Saliency:
     cost="n_steps forwards + n_steps backwards",
 )
 def integrated_gradients(problem: AttributionProblem, *, n_steps: int = 16) -> Saliency:
-    """Gradient along the way from the reference to the input, times the way, summed."""
+    """Gradient along the way from the reference to the input, times the way, summed.
+
+    Args:
+        problem: what to explain.
+        n_steps: points on the way.
+    """
     features = problem.features()
     values = IntegratedGradients(problem.feature_logit).attribute(
         _leaf(features),
@@ -69,7 +74,13 @@ def integrated_gradients(problem: AttributionProblem, *, n_steps: int = 16) -> S
     cost="n_samples forwards + n_samples backwards",
 )
 def smooth_grad(problem: AttributionProblem, *, n_samples: int = 8, noise: float = 0.15) -> Saliency:
-    """Gradient averaged over noisy copies (noise as a share of the range of the input), its magnitude."""
+    """Gradient averaged over noisy copies (noise as a share of the range of the input), its magnitude.
+
+    Args:
+        problem: what to explain.
+        n_samples: noisy copies of each input.
+        noise: standard deviation of the noise, as a share of the range of the features.
+    """
     features = problem.features()
     spread = float(noise * (features.max() - features.min()))
     with _seeded(problem):

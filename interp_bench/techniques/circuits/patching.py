@@ -65,7 +65,13 @@ def _edge_effects(problem: CircuitProblem, replacement: Tensor, max_edges: int) 
     cost="1 forward an edge",
 )
 def activation_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: int = 4) -> EdgeScores:
-    """Resample every edge by itself and see how far the metric falls."""
+    """Resample every edge by itself and see how far the metric falls.
+
+    Args:
+        problem: the problem.
+        max_edges: most edges that are tried.
+        n_pairs: pairs of inputs that the metric is averaged over.
+    """
     some = problem.first(n_pairs)
     return _edge_effects(some, some.source_outputs(some.corrupted), max_edges)
 
@@ -97,7 +103,13 @@ def mean_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: in
     quick=Needs(max_params=100_000),
 )
 def zero_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: int = 4) -> EdgeScores:
-    """Let every edge by itself carry nothing and see how far the metric falls."""
+    """Let every edge by itself carry nothing and see how far the metric falls.
+
+    Args:
+        problem: the problem.
+        max_edges: most edges that are tried.
+        n_pairs: pairs of inputs that the metric is averaged over.
+    """
     some = problem.first(n_pairs)
     return _edge_effects(some, torch.zeros_like(some.source_outputs(some.clean)), max_edges)
 
@@ -109,7 +121,12 @@ def zero_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: in
     needs=Needs(max_params=20_000_000),
 )
 def node_patching(problem: CircuitProblem, *, n_pairs: int = 2) -> EdgeScores:
-    """Resample all that leaves a node, and all that enters one; an edge gets the smaller of its ends."""
+    """Resample all that leaves a node, and all that enters one; an edge gets the smaller of its ends.
+
+    Args:
+        problem: the problem.
+        n_pairs: pairs of inputs that the metric is averaged over.
+    """
     problem = problem.first(n_pairs)
     valid = problem.graph.valid
     rows, columns = valid.shape
