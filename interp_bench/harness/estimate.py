@@ -10,7 +10,7 @@ from statistics import median
 from interp_bench.harness.grid import Cell
 from interp_bench.harness.trial import Trial
 
-QUICK_LIMIT = 360.0
+QUICK_LIMIT = 480.0
 """Seconds that the quick tier is meant to stay within."""
 
 

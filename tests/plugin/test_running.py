@@ -212,7 +212,7 @@ def test_the_quick_tier_says_so_when_it_will_take_longer(project: Project) -> No
             store.put(trial.model_copy(update={"run_id": "slower", "seconds": 200.0}))
     result = project.bench(*SMALL, "--bench-fresh")
     result.stdout.fnmatch_lines(
-        ["*8 to run (about 27 min)", "*this will take longer than the 6 min that the quick tier is meant*"]
+        ["*8 to run (about 27 min)", "*this will take longer than the 8 min that the quick tier is meant*"]
     )
 
 

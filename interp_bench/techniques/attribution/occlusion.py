@@ -7,13 +7,14 @@ from captum.attr import FeatureAblation
 from captum.attr import Occlusion as CaptumOcclusion
 
 from interp_bench.tracks.attribution import AttributionProblem, Saliency
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 
 
 @technique(
     cites="Zeiler and Fergus 2014, Visualizing and understanding convolutional networks; captum Occlusion",
     access="forward",
     cost="windows^2 forwards (images), one forward a token (LMs)",
+    quick=Needs(max_params=1_000_000),
 )
 def occlusion(problem: AttributionProblem, *, windows: int = 8) -> Saliency:
     """Fall of the logit when a square of pixels, or a token, is replaced by the reference.

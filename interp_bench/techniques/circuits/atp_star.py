@@ -22,7 +22,7 @@ from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
     access="gradients",
     cost="layers forwards and backwards, 2 forwards a source and layer",
     needs=Needs(kinds=TRANSFORMERS, max_params=20_000_000),
-    quick=Needs(max_params=250_000),
+    quick=Needs(max_params=100_000),
 )
 def atp_star(problem: CircuitProblem) -> EdgeScores:
     """Attribution patching with recomputed softmaxes for queries and keys and with gradients dropped in turn.

@@ -38,7 +38,7 @@ def eap_ig(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores:
     cites="Mueller et al. 2025, MIB (EAP-IG-activations); Marks et al. 2024, Sparse Feature Circuits, eq. 3",
     access="gradients",
     cost="2 + steps x layers of sources forwards, as many backwards",
-    quick=Needs(max_params=250_000),
+    quick=Needs(max_params=100_000),
 )
 def eap_ig_activations(problem: CircuitProblem, *, steps: int = 5) -> EdgeScores:
     """EAP-IG on activations: what one layer of sources writes moves from the corrupted run to the clean one.

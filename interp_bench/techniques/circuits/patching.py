@@ -63,6 +63,7 @@ def _edge_effects(problem: CircuitProblem, replacement: Tensor, max_edges: int) 
     cites="Wang et al. 2022, Interpretability in the Wild; Goldowsky-Dill et al. 2023 (path patching)",
     access="forward",
     cost="1 forward an edge",
+    quick=Needs(max_params=250_000),
 )
 def activation_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: int = 4) -> EdgeScores:
     """Resample every edge by itself and see how far the metric falls.
@@ -119,6 +120,7 @@ def zero_patching(problem: CircuitProblem, *, max_edges: int = 1000, n_pairs: in
     access="forward",
     cost="1 forward a node or node input",
     needs=Needs(max_params=20_000_000),
+    quick=Needs(max_params=1_000_000),
 )
 def node_patching(problem: CircuitProblem, *, n_pairs: int = 2) -> EdgeScores:
     """Resample all that leaves a node, and all that enters one; an edge gets the smaller of its ends.

@@ -17,6 +17,7 @@ from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
     cost="no forward",
     # Channel groups of a CNN share their layer's weights through a nonlinearity: nothing composes.
     needs=Needs(kinds=("native", "gpt2", "llama", "qwen2", "neox", "vit", "eva")),
+    quick=Needs(max_params=20_000_000),
 )
 def weight_composition(problem: CircuitProblem) -> EdgeScores:
     """The norm of the product of output and input weights over the product of their norms."""

@@ -16,7 +16,7 @@ from interp_bench.techniques.concepts.interchange_training import (
     starting_rows,
     train_interchange,
 )
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.concepts import ConceptProblem, Subspace
 
 
@@ -25,6 +25,7 @@ from interp_bench.tracks.concepts import ConceptProblem, Subspace
     "neural representations (DAS), section 3; start from a probe, sites by attribution patching (Nanda 2023)",
     access="gradients",
     cost="1 forward and 1 backward behind the site per step",
+    quick=Needs(max_params=250_000),
 )
 def das(
     problem: ConceptProblem,

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.svm import LinearSVC
 
 from interp_bench.techniques.concepts.site_choice import most_decodable, scaled_features
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.concepts import ConceptProblem, Subspace, orthonormal
 
 Array = npt.NDArray[np.float64]
@@ -122,6 +122,7 @@ def fit_nullspace(
     cites="Ravfogel et al. 2020, Null it out: guarding protected attributes by iterative nullspace "
     "projection (INLP), algorithm 1; scikit-learn LinearSVC",
     cost="up to ten convex fits, and a few per site",
+    quick=Needs(max_params=1_000_000),
 )
 def nullspace_projection(problem: ConceptProblem, *, rounds: int = 10, c: float = 0.4) -> Subspace:
     """All that linear SVMs read of the variable, one after the other, until none reads it any longer.

@@ -13,7 +13,7 @@ from interp_bench.techniques.features.autoencoder import (
     fit,
     reconstruction_error,
 )
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.features import Dictionary, FeatureProblem
 
 
@@ -41,6 +41,7 @@ class L1Autoencoder(Autoencoder):
     version=2,
     cites="Bricken et al. 2023, Towards monosemanticity; Cunningham et al. 2023",
     cost="up to 800 training steps",
+    quick=Needs(max_params=1_000_000),
 )
 def l1_autoencoder(
     problem: FeatureProblem,

@@ -8,11 +8,15 @@ import torch
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.features import Dictionary, FeatureProblem
 
 
-@technique(cites="Lee and Seung 1999; scikit-learn NMF", cost="up to 40 coordinate-descent sweeps")
+@technique(
+    cites="Lee and Seung 1999; scikit-learn NMF",
+    cost="up to 40 coordinate-descent sweeps",
+    quick=Needs(max_params=1_000_000),
+)
 def nmf(problem: FeatureProblem, *, iterations: int = 40) -> Dictionary:
     """Non-negative factors of the centred activations, split into positive and negative parts.
 

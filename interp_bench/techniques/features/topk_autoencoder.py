@@ -8,7 +8,7 @@ from torch import Tensor
 
 from interp_bench.techniques.features.autoencoder import Autoencoder, Moment, Training, fit
 from interp_bench.techniques.features.dead_latents import revival
-from interp_bench.tracks.catalogue import technique
+from interp_bench.tracks.catalogue import Needs, technique
 from interp_bench.tracks.features import Dictionary, FeatureProblem
 
 
@@ -52,6 +52,7 @@ class TopKAutoencoder(Autoencoder):
     version=2,
     cites="Gao et al. 2024, Scaling and evaluating sparse autoencoders",
     cost="up to 800 training steps",
+    quick=Needs(max_params=1_000_000),
 )
 def topk_autoencoder(
     problem: FeatureProblem,
