@@ -6,7 +6,6 @@ import random
 import re
 
 from interp_bench.board.gallery import MISSING, Exhibit, gallery
-from interp_bench.cli.gallery import note_of
 
 
 def exhibit(name: str, track: str = "features", **changes: object) -> Exhibit:
@@ -51,9 +50,3 @@ def test_the_page_does_not_depend_on_order(board):
     assert gallery(reversed(shown), mixed) == first
     assert first.endswith("\n")
     assert not first.endswith("\n\n")
-
-
-def test_a_note_is_read_from_the_docstring():
-    text = "Do it.\n\nMore.\n\nNote:\n    Only on odd\n    days.\n\nArgs:\n    problem: the problem."
-    assert note_of(text) == "Only on odd days."
-    assert note_of("Do it.\n\nArgs:\n    problem: the problem.") == ""

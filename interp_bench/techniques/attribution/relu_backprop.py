@@ -31,7 +31,12 @@ def guided_backprop(problem: AttributionProblem) -> Saliency:
     needs=_RELUS,
 )
 def deconvolution(problem: AttributionProblem) -> Saliency:
-    """Gradient with a ReLU of its own in place of each ReLU's gradient: largest magnitude over colours."""
+    """Gradient with a ReLU of its own in place of each ReLU's gradient: largest magnitude over colours.
+
+    Note:
+        It is at the floor here: what it passes back of a ReLU network with random weights is the same
+        texture for every output, wherever the evidence stands.
+    """
     return _attributed(Deconvolution, problem)
 
 

@@ -67,7 +67,12 @@ def pixel_norm(problem: AttributionProblem) -> Saliency:
     needs=Needs(modalities=("lm",)),
 )
 def first_mlp(problem: AttributionProblem) -> Saliency:
-    """Logit that each token's embedding and the first MLP's answer to it give on their own."""
+    """Logit that each token's embedding and the first MLP's answer to it give on their own.
+
+    Note:
+        A trivial technique, to see that the answer does not stand in the embedding and the first block;
+        since version 2 of the token tasks it does not, so it should stay at the floor.
+    """
     model, block = problem.model, problem.model.transformer.blocks[0]
     n, position = problem.shape
     with torch.no_grad():

@@ -108,6 +108,10 @@ def representation_reading(problem: ConceptProblem, *, n_pairs: int = 512) -> Su
     The paper's pairs share all but the concept, and it keeps the first component. Ours are training inputs
     that differ otherwise too; there are as many components as values less one.
 
+    Note:
+        At the floor here: the paper's pairs differ in the concept alone, and pairs of whole inputs differ
+        in much that varies more.
+
     Args:
         problem: the problem.
         n_pairs: pairs of inputs with different labels, in random order.

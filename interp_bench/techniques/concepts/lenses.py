@@ -93,6 +93,10 @@ def logit_lens(problem: ConceptProblem) -> Subspace:
     from which the logits do not follow yet, so it should stay near the floor; where a residual network
     carries a variable in the directions that its head reads, as in the last stage of a ResNet, it does not.
 
+    Note:
+        At the floor by construction of the tasks, which ask before the head can read the variable; on the
+        last stage of a ResNet, which no task of the quick tier asks about, it is not.
+
     Raises:
         Inapplicable: no site is as wide as what the head reads.
     """

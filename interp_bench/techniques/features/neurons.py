@@ -12,7 +12,12 @@ from interp_bench.tracks.features import Dictionary, FeatureProblem
     cites="the neuron doctrine; Bau et al. 2017, Network dissection", cost="one pass over the activations"
 )
 def neurons(problem: FeatureProblem) -> Dictionary:
-    """The coordinates of the site with the largest variance, one direction each."""
+    """The coordinates of the site with the largest variance, one direction each.
+
+    Note:
+        A control: planted directions are dense in the coordinates of the site, so that no neuron is one of
+        them.
+    """
     x = problem.activations()
     order = x.var(dim=0).argsort(descending=True)[: problem.max_directions]
     return Dictionary(

@@ -23,6 +23,10 @@ def nmf(problem: FeatureProblem, *, iterations: int = 40) -> Dictionary:
     Each sample becomes ``[relu(x), relu(-x)]`` of twice the width; a factor's direction is its
     first half less its second.
 
+    Note:
+        At the floor here: features of either sign in random directions are no parts that add up in the
+        coordinates.
+
     Args:
         problem: the problem.
         iterations: most sweeps; factors are used even where they still move.

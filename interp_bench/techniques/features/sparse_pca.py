@@ -26,6 +26,10 @@ def sparse_pca(
 
     Planted directions are dense in the coordinates of the site, so that its prior is wrong for them.
 
+    Note:
+        At the floor here: planted directions are dense in the coordinates of the site, and its prior is
+        sparse.
+
     Args:
         problem: the problem.
         sparsity: penalty per unit of a component's coordinate.

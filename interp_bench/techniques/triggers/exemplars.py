@@ -22,6 +22,9 @@ def dataset_exemplars(problem: TriggerProblem, *, inputs: int = 4, crops: int = 
     It finds a trigger only where one is in the data. The tasks of this package keep it out of the inputs,
     so that this is at the floor there: a reference for what synthesis adds.
 
+    Note:
+        At the floor by construction of the tasks, which keep the trigger out of the inputs.
+
     Args:
         problem: the problem.
         inputs: how many inputs pieces are taken from.

@@ -15,7 +15,11 @@ from interp_bench.tracks.triggers import Trigger, TriggerProblem
     needs=Needs(modalities=("image",)),
 )
 def blank_patch(problem: TriggerProblem) -> Trigger:
-    """A patch of one colour, which only hides what is behind it."""
+    """A patch of one colour, which only hides what is behind it.
+
+    Note:
+        A control: it shows what hiding a part of the image does, which is nothing.
+    """
     return Trigger(values=torch.full(problem.shape, problem.bound))
 
 
@@ -26,7 +30,11 @@ def blank_patch(problem: TriggerProblem) -> Trigger:
     needs=Needs(modalities=("lm",)),
 )
 def frequent_tokens(problem: TriggerProblem) -> Trigger:
-    """The tokens that are the most frequent in the inputs."""
+    """The tokens that are the most frequent in the inputs.
+
+    Note:
+        A control: triggers are drawn apart from what is frequent, so it should stay at the floor.
+    """
     counts = torch.bincount(problem.inputs.flatten().cpu(), minlength=int(problem.vocabulary.max()) + 1)
     return Trigger(
         values=problem.vocabulary[counts[problem.vocabulary].argsort(descending=True)][: problem.shape[0]]
