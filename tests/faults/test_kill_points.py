@@ -91,7 +91,7 @@ def test_four_kills_lose_nothing(
     kill_points: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = kill_points.results(kill_points.undisturbed(tmp_path / "undisturbed", SELECTION))
-    assert len(expected) == 14
+    assert len(expected) == 20
     campaign = kill_points.Campaign(
         folder=tmp_path, expected=expected, rng=random.Random(8), selection=SELECTION
     )

@@ -34,8 +34,11 @@ QUESTIONS = {
     "triggers": "bench_trigger.py::class_tokens",
 }
 FREE = {
-    "features": ("pca", "k_means"),
-    "concepts": ("active_subspace", "mean_difference", "pca", "full_vector"),
+    "features": ("pca", "k_means", "orthogonal_matching_pursuit"),
+    "concepts": (
+        "active_subspace", "mean_difference", "pca", "full_vector", "leace", "representation_reading",
+        "logit_lens",
+    ),
     "attribution": (
         "saliency", "input_x_gradient", "integrated_gradients", "occlusion", "embedding_norm",
         "gradient_shap", "kernel_shap", "lime", "rise", "feature_ablation", "deep_lift", "attn_lrp",
@@ -56,10 +59,40 @@ FREE = {
 
 BOUND = {
     # Neurons answers with coordinates, nmf wants none below zero. Adam takes steps coordinate by
-    # coordinate. FastICA starts in the coordinates of eigenvectors, whose signs follow from the basis.
-    "features": ("neurons", "nmf", "l1_autoencoder", "topk_autoencoder", "fast_ica"),
-    # They divide each coordinate by its spread (lda within its shrinkage); das starts from the probe.
-    "concepts": ("logistic_probe", "lda", "das"),
+    # coordinate. FastICA and dictionary learning start in the coordinates of eigenvectors, whose signs
+    # follow from the basis; sparse PCA wants zeros among coordinates.
+    "features": (
+        "neurons",
+        "nmf",
+        "l1_autoencoder",
+        "topk_autoencoder",
+        "fast_ica",
+        "archetypal_autoencoder",
+        "batch_topk_autoencoder",
+        "gated_autoencoder",
+        "jumprelu_autoencoder",
+        "matryoshka_autoencoder",
+        "matching_pursuit_autoencoder",
+        "transcoder",
+        "dictionary_learning",
+        "sparse_pca",
+    ),
+    # They divide each coordinate by its spread (lda within its shrinkage); das starts from the probe. A mask
+    # over neurons is one over coordinates, and what else is trained takes Adam's steps.
+    "concepts": (
+        "logistic_probe",
+        "lda",
+        "das",
+        "linear_svm",
+        "ridge_probe",
+        "nullspace_projection",
+        "contrast_consistent_search",
+        "boundless_das",
+        "binary_mask",
+        "binary_mask_pca",
+        "binary_mask_autoencoder",
+        "tuned_lens",
+    ),
     # Its noise is as large as the range of the coordinates.
     "attribution": ("smooth_grad",),
     "triggers": (),
