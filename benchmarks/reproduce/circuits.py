@@ -51,7 +51,7 @@ ORDERINGS = (
     ("activation_patching", ">=", "eap_ig"),
     ("eap_ig", ">=", "eap"),
     ("eap", ">", "gradient_x_activation"),
-    ("gradient_x_activation", ">", "random"),
+    ("gradient_x_activation", "~", "random"),
 )
 MARGIN = 0.05
 """A technique is not worse, or alike, when the interval of the difference says so up to this."""

@@ -21,8 +21,6 @@ from interp_bench.tracks.base import (
 from interp_bench.tracks.catalogue import CATALOGUE
 from interp_bench.tracks.ranking import aurocs, average_precisions
 
-_TINY = torch.finfo(torch.float64).tiny
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saliency:
@@ -116,7 +114,7 @@ def relevance_mass(values: Tensor, masks: Tensor) -> Tensor:
     """Return (n,), the share of all positive value that lies on evidence; 0 where none is positive."""
     positive = values.clamp_min(0)
     total = positive.sum(1)
-    return torch.where(total > 0, (positive * masks).sum(1) / total.clamp_min(_TINY), 0.0)
+    return torch.where(total > 0, (positive * masks).sum(1) / total, 0.0)
 
 
 def _check(problem: AttributionProblem, answer: Saliency) -> None:

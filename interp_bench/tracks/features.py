@@ -137,14 +137,14 @@ def explained(samples: Tensor, regressors: Tensor) -> float:
 def within(samples: Tensor, directions: Tensor) -> float:
     """Return the share of the variance of ``samples`` (n, d) within the span of ``directions`` (k, d)."""
     x = samples - samples.mean(0)
-    basis, triangle, _ = scipy.linalg.qr(directions.T.numpy(), pivoting=True, check_finite=False)
+    basis, triangle, _ = scipy.linalg.qr(
+        directions.T.numpy(), mode="economic", pivoting=True, check_finite=False
+    )
     sizes = abs(triangle.diagonal())  # falling, so that what is below the bound is rounding
     rank = int((sizes > sizes[0] * 1e-8).sum())
-    inside, outside = torch.from_numpy(basis).split([rank, len(basis) - rank], dim=1)
-    total = x.square().sum()
-    if inside.shape[1] <= outside.shape[1]:
-        return float((x @ inside).square().sum() / total)
-    return float(1 - (x @ outside).square().sum() / total)
+    if rank == x.shape[1]:
+        return 1.0
+    return float((x @ torch.from_numpy(basis[:, :rank])).square().sum() / x.square().sum())
 
 
 def grade(problem: FeatureProblem, truth: FeatureTruth, answer: Dictionary) -> Mapping[str, float]:

@@ -109,8 +109,7 @@ class Lab:
         after = runner.run(self.cell("reader")).trial
         assert (after.status, after.scores) == ("ok", before.scores), after.reason
         count = settled(count_family, running)
-        # Fewer are fine: a worker of the trial before may still have been on its way out when it was counted.
-        assert count <= running, f"{count} processes of {running}"
+        assert count == running, f"{count} processes of {running}"
         return outcome
 
     def close(self) -> None:
@@ -129,7 +128,9 @@ def count_family() -> int:
     for folder in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
             pid = int(folder.name)
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state != "Z" and (folder / "statm").read_text().startswith("0 "):
+                continue  # killed, and its memory is being given back
             children.setdefault(int(parent), []).append(pid)
             if re.search(mark, (folder / "cmdline").read_bytes()):
                 found.add(pid)
@@ -142,11 +143,11 @@ def count_family() -> int:
 
 
 def settled(count: Callable[[], int], wanted: int | None) -> int:
-    """Return a count once it is at most the one wanted, or has stayed the same for a while."""
+    """Return a count once it is the one wanted, or has stayed the same for a while."""
     deadline = time.monotonic() + 10.0
     now, since = count(), time.monotonic()
     while time.monotonic() < deadline:
-        if (wanted is not None and now <= wanted) or (wanted is None and time.monotonic() - since > 0.1):
+        if now == wanted or (wanted is None and time.monotonic() - since > 0.1):
             break
         time.sleep(0.02)
         if (new := count()) != now:
