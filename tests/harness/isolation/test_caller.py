@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from interp_bench.harness.isolation.staff import Nursery
+from interp_bench.harness.problems import Stages
 from tests.isolated.lab import Lab
 
 
@@ -62,3 +65,25 @@ def test_a_crash_takes_nothing_else_with_it(lab: Lab) -> None:
     assert "ctypes.string_at(0)" not in outcomes[1].trace
     assert "stranger_1" in outcomes[1].trace  # where it was, by faulthandler
     assert outcomes[0].trial.scores == outcomes[2].trial.scores
+
+
+def test_a_problem_goes_to_one_keeper_while_guesses_are_scored(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    keeper, calibrate = Nursery.keeper, Stages._calibrate
+
+    def noted_keeper(*arguments: Any, **named: Any) -> Any:
+        order.append("keeper")
+        return keeper(*arguments, **named)
+
+    def noted_guesses(*arguments: Any) -> Any:
+        order.append("guesses")
+        return calibrate(*arguments)
+
+    name = lab.write(READ)
+    runner = lab.runner()
+    monkeypatch.setattr(Nursery, "keeper", noted_keeper)
+    monkeypatch.setattr(Stages, "_calibrate", noted_guesses)
+    assert runner.run(lab.cell(name)).trial.skill == 1.0
+    assert order == ["keeper", "guesses"]
