@@ -117,9 +117,8 @@ def binary_mask_autoencoder(
     takes one that was trained on a corpus.
 
     Note:
-        Its autoencoder sees a few hundred inputs, and on the smallest hosts the decoder's rows that it
-        takes span nearly the whole site, which isolates nothing; on a wider vision transformer it finds
-        most concepts.
+        Its mean skill on the two smallest hosts is 0.10, in no cell surely above 0; its autoencoder sees a
+        few hundred inputs there. On vit-slim-200k it scored between 0.37 and 1.00 on five concepts.
 
     Args:
         problem: the problem.

@@ -101,8 +101,8 @@ def binary_mask_pca(
     """The principal components whose interchange moves the output to the source's value, by a learned mask.
 
     Note:
-        The components of the smallest hosts mix the variable with what varies more, so that none of them
-        isolates it; three seeds leave its mean undecided there.
+        On the two smallest hosts, where the quick tier keeps it, its mean skill is 0.09 with an interval
+        that holds 0; which components carry the variable was not looked into.
 
     Args:
         problem: the problem.

@@ -24,8 +24,8 @@ def nmf(problem: FeatureProblem, *, iterations: int = 40) -> Dictionary:
     first half less its second.
 
     Note:
-        At the floor here: features of either sign in random directions are no parts that add up in the
-        coordinates.
+        At the floor here (skill 0.01); planted features have directions of either sign, and parts that add
+        up do not.
 
     Args:
         problem: the problem.

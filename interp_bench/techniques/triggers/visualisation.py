@@ -27,8 +27,8 @@ def activation_maximisation(problem: TriggerProblem, *, steps: int = 40, rate: f
     bound instead, which is what an answer is limited by; it starts from faint noise, as in the paper.
 
     Note:
-        At the floor on the ConvNeXt of the quick tier, where the largest slopes are those of textures; on a
-        vision transformer (vit-slim-200k) it turns most inputs.
+        At the floor on the ConvNeXt of the quick tier (skill 0.03); on a vision transformer (vit-slim-200k)
+        it turned 79% of the inputs or more, on two seeds.
 
     Args:
         problem: the problem.
