@@ -42,8 +42,23 @@ class _SoftmaxMode(TorchFunctionMode):
             return out if edited is None else edited
         return out
 
-    def _attend(
-        self,
+    def _attend(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Compute fused attention step by step, so that there is a pattern to edit."""
+
+        def softmax(scores: Tensor, dim: int) -> Tensor:
+            assert self.layer is not None
+            pattern = torch.softmax(scores, dim)
+            edited = self.edit(self.layer, scores, pattern)
+            return pattern if edited is None else edited
+
+        attended: Tensor = spelled_attention(torch.matmul, softmax)(*args, **kwargs)
+        return attended
+
+
+def spelled_attention(product: Callable[..., Any], softmax: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the rule of fused attention that spells it out, in given products and softmax."""
+
+    def rule(
         query: Tensor,
         key: Tensor,
         value: Tensor,
@@ -52,23 +67,19 @@ class _SoftmaxMode(TorchFunctionMode):
         is_causal: bool = False,
         scale: float | None = None,
         enable_gqa: bool = False,
-    ) -> Tensor:
-        """Compute fused attention step by step, so that there is a pattern to edit."""
-        assert self.layer is not None
+    ) -> Any:
         if enable_gqa:
-            groups = query.shape[-3] // key.shape[-3]
-            key, value = (x.repeat_interleave(groups, -3) for x in (key, value))
-        scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+            repeats = query.shape[-3] // key.shape[-3]
+            key, value = key.repeat_interleave(repeats, -3), value.repeat_interleave(repeats, -3)
+        scores = product(query, key.transpose(-2, -1)) * (query.shape[-1] ** -0.5 if scale is None else scale)
         if is_causal:
-            later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-            scores = scores.masked_fill(later, -torch.inf)
-        if attn_mask is not None and attn_mask.dtype == torch.bool:
-            scores = scores.masked_fill(~attn_mask, -torch.inf)
-        elif attn_mask is not None:
-            scores = scores + attn_mask
-        pattern = torch.softmax(scores, -1)
-        edited = self.edit(self.layer, scores, pattern)
-        return (pattern if edited is None else edited) @ value
+            attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        if attn_mask is not None:
+            is_bool = attn_mask.dtype == torch.bool
+            scores = scores.masked_fill(~attn_mask, -torch.inf) if is_bool else scores + attn_mask
+        return product(softmax(scores, dim=-1), value)
+
+    return rule
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from interp_bench.errors import Inapplicable
-from interp_bench.techniques.attribution.rules import SOFTMAX, Rules, spelled_attention
+from interp_bench.model.attention import spelled_attention
+from interp_bench.techniques.attribution.rules import SOFTMAX, Rules
 from interp_bench.tracks.attribution import AttributionProblem
 from interp_bench.tracks.catalogue import Needs
 

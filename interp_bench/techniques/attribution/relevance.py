@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from interp_bench.model.attention import spelled_attention
 from interp_bench.techniques.attribution.rules import (
     ACTIVATIONS,
     DIV,
@@ -22,7 +23,6 @@ from interp_bench.techniques.attribution.rules import (
     Rule,
     Table,
     live,
-    spelled_attention,
     stabilised,
     standing_for,
 )

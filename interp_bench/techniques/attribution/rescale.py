@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from interp_bench.model.attention import spelled_attention
 from interp_bench.techniques.attribution.rules import (
     ACTIVATIONS,
     DIV,
@@ -26,7 +27,6 @@ from interp_bench.techniques.attribution.rules import (
     Rule,
     Table,
     live,
-    spelled_attention,
     standing_for,
 )
 

@@ -70,30 +70,3 @@ def live(*operands: Any) -> bool:
 def stabilised(values: Tensor, epsilon: float) -> Tensor:
     """Move values away from 0 by ``epsilon``, 0 itself upwards."""
     return values + torch.where(values >= 0, epsilon, -epsilon).to(values.dtype)
-
-
-def spelled_attention(product: Rule, softmax: Rule) -> Rule:
-    """Return the rule of fused attention that spells it out, in given products and softmax."""
-
-    def rule(
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Any:
-        if enable_gqa:
-            repeats = query.shape[-3] // key.shape[-3]
-            key, value = key.repeat_interleave(repeats, -3), value.repeat_interleave(repeats, -3)
-        scores = product(query, key.transpose(-2, -1)) * (query.shape[-1] ** -0.5 if scale is None else scale)
-        if is_causal:
-            attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-        if attn_mask is not None:
-            is_bool = attn_mask.dtype == torch.bool
-            scores = scores.masked_fill(~attn_mask, -torch.inf) if is_bool else scores + attn_mask
-        return product(softmax(scores, dim=-1), value)
-
-    return rule
