@@ -1,4 +1,4 @@
-"""The command group ``interp-bench board``: what stored trials say, in the terminal."""
+"""The command group ``interp-bench board``: what stored trials say, in the terminal and as a site."""
 
 from __future__ import annotations
 
@@ -35,6 +35,29 @@ def show(trials: Path, *, store: Path | None, track: str | None, ladder: str | N
     if ladder is not None:
         found = _only(found, ladder, "ladder", lambda trial: trial.ladder)
     print(summary(found))
+    return 0
+
+
+def build(trials: Path, out: Path) -> int:
+    """Write the site into a folder; return 0.
+
+    Args:
+        trials: folder of ``*.jsonl``, or one such file.
+        out: an empty or new folder, or a site that is replaced.
+
+    Raises:
+        InterpBenchError: trials cannot be read, the folder cannot be written or holds something else, or
+            a library of the extra ``site`` is not installed.
+    """
+    from interp_bench.board.site import runtime
+
+    runtime.require()
+    from interp_bench.board.site.build import build as build_site
+    from interp_bench.cli.describing import cards, exhibits
+
+    built = build_site(trials, out, exhibits=exhibits(), cards=cards())
+    size = f"{built.bytes / 1e6:.1f} MB"
+    print(f"{out} written: {built.pages} pages in {built.files} files, {size}; open {out / 'index.html'}")
     return 0
 
 

@@ -180,7 +180,7 @@ def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_board(commands: argparse._SubParsersAction[Parser]) -> None:
-    group = commands.add_parser("board", help="show what stored trials say")
+    group = commands.add_parser("board", help="show what stored trials say, or make a site of it")
     boards = group.add_subparsers(dest="board_command", required=True, metavar="COMMAND")
     show = boards.add_parser("show", help="print the tables of the leaderboard")
     show.add_argument("--track", help="only this track")
@@ -197,6 +197,12 @@ def _add_board(commands: argparse._SubParsersAction[Parser]) -> None:
             options.trials, store=options.store, track=options.track, ladder=options.ladder
         )
     )
+    build = boards.add_parser("build", help="write a site that works from a disk, without a server")
+    build.add_argument("--out", type=_path, required=True, help="a new or empty folder, or a site to replace")
+    build.add_argument(
+        "--trials", type=_path, default=TRIALS, help="folder or file of *.jsonl; default: %(default)s"
+    )
+    build.set_defaults(run=lambda options: board.build(options.trials, options.out))
 
 
 def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
