@@ -33,16 +33,17 @@ def curves() -> Spec:
     )
     colour = alt.Color("series:N", title=None, legend=_LEGEND)
     shape = alt.Shape("series:N", title=None, legend=_LEGEND)
+    quiet = alt.Color("series:N", legend=None)
     band = rows.mark_area(opacity=0.14, clip=True, interpolate="monotone", aria=False).encode(
-        x=x, y=alt.Y("low:Q", scale=_SKILL), y2="high:Q", color=colour
+        x=x, y=alt.Y("low:Q", scale=_SKILL), y2="high:Q", color=quiet
     )
     line = rows.mark_line(clip=True, interpolate="monotone", strokeWidth=2, aria=False).encode(
-        x=x, y=_skill_axis("skill:Q"), color=colour
+        x=x, y=_skill_axis("skill:Q"), color=quiet
     )
     points = rows.mark_point(filled=True, size=60, clip=True, opacity=1, aria=False).encode(
         x=x, y=_skill_axis("skill:Q"), color=colour, shape=shape, tooltip=_tips("series", "model", "label")
     )
-    return _plain(alt.layer(band, line, _bound(), points), height=340)
+    return _plain(alt.layer(band, line, _bound(), points).resolve_legend(color="independent", shape="independent"), height=340)
 
 
 def heat() -> Spec:
@@ -101,7 +102,7 @@ def cost() -> Spec:
 
 _SKILL = alt.Scale(domain=[LOWEST, 1.05], clamp=True, nice=False)
 _LEGEND = alt.Legend(orient="bottom", columns=2, labelLimit=280, symbolStrokeWidth=2)
-_SIZES = alt.Axis(format="~s", tickCount=8, labelOverlap=True)
+_SIZES = alt.Axis(format="~s", tickCount=8, labelOverlap=True, grid=False)
 
 
 def _skill_axis(field: str) -> alt.Y:

@@ -47,7 +47,7 @@ def _row(band: Band, study: Study, links: Links) -> Row | None:
     return Row(
         entries=(
             Entry(text=f"{band.track} in {noun}", href=f"#track-{band.track}"),
-            Entry(text=f"about {figures.params_text(band.size).upper()}", value=band.size),
+            Entry(text=f"about {figures.params_text(band.size)}", value=band.size),
             Entry(text=best.technique, href=links.technique(name)),
             skill_entry(best.ranked, failed=bool(best.failures)),
             _furthest(reaches),
@@ -76,7 +76,7 @@ def _furthest(reaches: tuple[Reach, ...]) -> Entry:
     if not working:
         return Entry(text="no model" if any(r.decidable for r in reaches) else "undecided", value=None)
     best = max(working, key=lambda reach: (_top(reach), reach.ladder))
-    return Entry(text=f"{figures.params_text(_top(best)).upper()} ({best.ladder})", value=_top(best))
+    return Entry(text=f"{figures.params_text(_top(best))} ({best.ladder})", value=_top(best))
 
 
 def _top(reach: Reach) -> int:
@@ -89,7 +89,7 @@ def _edges(reaches: tuple[Reach, ...]) -> Entry:
     if not seen:
         works = any(reach.working for reach in reaches)
         return Entry(text=NOT_SEEN if works else figures.NOTHING, value=None)
-    text = "; ".join(f"{figures.edge_text(r).upper().replace('TO', 'to')} ({r.ladder})" for r in seen)
+    text = "; ".join(f"{figures.edge_text(r).replace('TO', 'to')} ({r.ladder})" for r in seen)
     return Entry(text=text, value=min(r.edge[0] for r in seen if r.edge))
 
 

@@ -161,7 +161,7 @@ def _choice(facet: str, rows: Sequence[Row], columns: Sequence[Column], default:
 
 def _option_text(facet: str, value: str) -> str:
     if facet == "size":
-        return f"about {figures.params_text(int(value)).upper()}"
+        return f"about {figures.params_text(int(value))}"
     return {"lm": "language models", "image": "image networks"}.get(value, ROLES.get(value, value))
 
 
