@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -14,7 +14,11 @@ from interp_bench.board import figures
 from interp_bench.board.gallery import Exhibit
 from interp_bench.board.site import charts, runtime
 from interp_bench.board.site.cards import ModelCard
+from interp_bench.board.site.cliffs import cliffs
+from interp_bench.board.site.cost import cost
+from interp_bench.board.site.heat import heat
 from interp_bench.board.site.links import Links
+from interp_bench.board.site.model_pages import model_pages
 from interp_bench.board.site.overview import overview
 from interp_bench.board.site.packs import packs
 from interp_bench.board.site.page import Page, Picture
@@ -22,6 +26,7 @@ from interp_bench.board.site.render import Renderer
 from interp_bench.board.site.slim import read_slim
 from interp_bench.board.site.study import Study, study_of
 from interp_bench.board.site.technique_pages import technique_pages
+from interp_bench.board.site.truth import truth
 from interp_bench.errors import StoreError
 
 MARK = ".interp-bench-site"
@@ -45,7 +50,7 @@ def build(
     *,
     exhibits: Iterable[Exhibit] = (),
     cards: Iterable[ModelCard] = (),
-    pictures: Mapping[str, Sequence[Picture]] | None = None,
+    pictures: Iterable[Picture] = (),
 ) -> Built:
     """Write the site into a folder; a site that was there before is replaced as a whole.
 
@@ -54,7 +59,7 @@ def build(
         out: the folder.
         exhibits: what the code says of techniques.
         cards: what models.yaml says of models.
-        pictures: of answers, by ``track/technique``.
+        pictures: of answers.
 
     Raises:
         StoreError: trials cannot be read, or the folder holds something else, or cannot be written.
@@ -96,6 +101,11 @@ def site_files(study: Study, bundling: runtime.Bundling) -> Iterator[tuple[str, 
 def _pages(study: Study, links: Links) -> Iterator[Page]:
     specs = {"curves": charts.curves(), "heat": charts.heat(), "cost": charts.cost()}
     yield overview(study, links)
+    yield cliffs(study, links, specs)
+    yield heat(study, links, specs)
+    yield cost(study, links, specs)
+    yield from model_pages(study, links, specs)
+    yield truth(study, links)
     yield from technique_pages(study, links, specs)
 
 

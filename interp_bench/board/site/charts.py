@@ -14,8 +14,9 @@ import altair as alt
 from interp_bench.analysis.reach import WORKS
 
 ROWS = "rows"
-BEST = "none is better for less"
-OTHER = "beaten at its price"
+BEST = "best for its cost"
+OTHER = "beaten for less"
+FEWER = "on fewer cells"
 LOWEST = -0.25
 """Skills below are drawn here: a technique that is worse than guessing by any amount is at the bottom."""
 
@@ -31,19 +32,22 @@ def curves() -> Spec:
     x = alt.X(
         "params:Q", title="parameters", scale=alt.Scale(type="log", nice=False, padding=20), axis=_SIZES
     )
+    # Bands and lines take their colours by channels of their own, so that marks have one legend.
     colour = alt.Color("series:N", title=None, legend=_LEGEND)
     shape = alt.Shape("series:N", title=None, legend=_LEGEND)
-    quiet = alt.Color("series:N", legend=None)
     band = rows.mark_area(opacity=0.14, clip=True, interpolate="monotone", aria=False).encode(
-        x=x, y=alt.Y("low:Q", scale=_SKILL), y2="high:Q", color=quiet
+        x=x, y=alt.Y("low:Q", scale=_SKILL), y2="high:Q", fill=alt.Fill("series:N", legend=None)
     )
     line = rows.mark_line(clip=True, interpolate="monotone", strokeWidth=2, aria=False).encode(
-        x=x, y=_skill_axis("skill:Q"), color=quiet
+        x=x, y=_skill_axis("skill:Q"), stroke=alt.Stroke("series:N", legend=None)
     )
     points = rows.mark_point(filled=True, size=60, clip=True, opacity=1, aria=False).encode(
         x=x, y=_skill_axis("skill:Q"), color=colour, shape=shape, tooltip=_tips("series", "model", "label")
     )
-    return _plain(alt.layer(band, line, _bound(), points).resolve_legend(color="independent", shape="independent"), height=340)
+    return _plain(
+        alt.layer(band, line, _bound(), points),
+        height=340,
+    )
 
 
 def heat() -> Spec:
@@ -75,9 +79,14 @@ def cost() -> Spec:
     Rows hold ``technique``, ``track``, ``skill``, ``low``, ``high``, ``seconds``, ``label`` and ``kind``.
     """
     rows = alt.Chart(alt.NamedData(name=ROWS))
-    x = alt.X("seconds:Q", title="seconds an answer (median)", scale=alt.Scale(type="log", padding=30))
+    x = alt.X(
+        "seconds:Q",
+        title="seconds an answer (median)",
+        scale=alt.Scale(type="log", padding=30),
+        axis=alt.Axis(grid=False),
+    )
     best = alt.datum.kind == BEST
-    bars = rows.mark_rule(opacity=0.35, clip=True, aria=False).encode(
+    bars = rows.mark_rule(opacity=0.2, clip=True, aria=False).encode(
         x=x, y=alt.Y("low:Q", scale=_SKILL), y2="high:Q"
     )
     points = rows.mark_point(size=70, strokeWidth=1.8, clip=True, aria=False).encode(

@@ -41,22 +41,22 @@ def _row(band: Band, study: Study, links: Links) -> Row | None:
     if not band.complete:
         return None
     best = band.complete[0]
-    reaches = modality_reaches(study, best, band.modality)
-    name = f"{best.track}/{best.technique}"
+    row, cost = best.standing, best.standing.cost
+    reaches = modality_reaches(study, row, band.modality)
     noun = {"lm": "language models", "image": "image networks"}.get(band.modality, band.modality)
     return Row(
         entries=(
             Entry(text=f"{band.track} in {noun}", href=f"#track-{band.track}"),
             Entry(text=f"about {figures.params_text(band.size)}", value=band.size),
-            Entry(text=best.technique, href=links.technique(name)),
-            skill_entry(best.ranked, failed=bool(best.failures)),
+            Entry(text=best.technique, href=links.technique(f"{row.track}/{row.technique}")),
+            skill_entry(best.skill, failed=bool(row.failures)),
             _furthest(reaches),
             _edges(reaches),
-            seconds_entry(best.cost.seconds if best.cost else None),
+            seconds_entry(cost.seconds if cost else None),
             _second(band, links),
             Entry(
-                text=f"{figures.plural(best.cells, 'cell')}, {figures.plural(len(band.models), 'model')}",
-                value=best.cells,
+                text=f"{figures.plural(row.cells, 'cell')}, {figures.plural(len(band.models), 'model')}",
+                value=row.cells,
                 href="truth.html",
             ),
         ),
@@ -97,5 +97,5 @@ def _second(band: Band, links: Links) -> Entry:
     if len(band.complete) < 2:
         return Entry(text=figures.NOTHING, value=None)
     row = band.complete[1]
-    text = f"{row.technique} {figures.interval_text(row.ranked)}"
-    return Entry(text=text, href=links.technique(f"{row.track}/{row.technique}"))
+    text = f"{row.technique} {figures.interval_text(row.skill)}"
+    return Entry(text=text, href=links.technique(f"{band.track}/{row.technique}"))

@@ -20,6 +20,7 @@ class Figure:
         table: id of the table whose visible rows are drawn; empty for all.
         limit: how many of these rows are drawn at most, from the top; 0 for all.
         title: above it, or empty.
+        across: the column of ``rows`` that a column of the table stands for; hidden ones are not drawn.
     """
 
     id: str
@@ -31,10 +32,19 @@ class Figure:
     table: str = ""
     limit: int = 0
     title: str = ""
+    across: str = ""
 
 
 class Picture(Protocol):
     """A picture of an answer beside the truth, on the page of its technique."""
+
+    @property
+    def track(self) -> str:
+        """The track of its technique."""
+
+    @property
+    def technique(self) -> str:
+        """The bare name of its technique."""
 
     @property
     def title(self) -> str:

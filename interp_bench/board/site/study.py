@@ -62,7 +62,12 @@ class Study:
     subjects: Mapping[str, Subject]
     exhibits: Mapping[str, Exhibit]
     cards: Mapping[str, ModelCard]
-    pictures: Mapping[str, Sequence[Picture]]
+    pictures: Mapping[str, tuple[Picture, ...]]
+
+    @property
+    def planted(self) -> tuple[Trial, ...]:
+        """The trials without negative controls."""
+        return without_controls(self.trials)
 
     @property
     def rows(self) -> tuple[Standing, ...]:
@@ -74,13 +79,13 @@ def study_of(
     trials: Iterable[Trial],
     exhibits: Iterable[Exhibit] = (),
     cards: Iterable[ModelCard] = (),
-    pictures: Mapping[str, Sequence[Picture]] | None = None,
+    pictures: Iterable[Picture] = (),
 ) -> Study:
     """Work out everything; nothing depends on the order of the trials."""
     kept = newest(trials)
     planted = without_controls(kept)
     cells = cells_of(planted)
-    proofs = _one_a_proof(planted)
+    proofs = one_a_proof(planted)
     return Study(
         trials=kept,
         cells=cells,
@@ -96,16 +101,24 @@ def study_of(
         subjects=_subjects(planted),
         exhibits={f"{one.track}/{one.name}": one for one in exhibits},
         cards={card.id: card for card in cards},
-        pictures=pictures or {},
+        pictures=_by_technique(pictures),
     )
 
 
-def _one_a_proof(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Keep one trial of those that share a problem and the very same certificate, which is most of them."""
+def one_a_proof(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Return one trial of those that share a problem and the very same certificate, which is most of them."""
     kept: dict[tuple[str, str, int, bool, int], Trial] = {}
     for trial in trials:
         kept[trial.task_id, trial.model, trial.seed, trial.status == "invalid", id(trial.certificate)] = trial
     return tuple(kept.values())
+
+
+def _by_technique(pictures: Iterable[Picture]) -> dict[str, tuple[Picture, ...]]:
+    found: dict[str, tuple[Picture, ...]] = {}
+    for picture in pictures:
+        name = f"{picture.track}/{picture.technique}"
+        found[name] = (*found.get(name, ()), picture)
+    return found
 
 
 def _subjects(trials: Sequence[Trial]) -> dict[str, Subject]:

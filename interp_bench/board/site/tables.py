@@ -54,12 +54,22 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column: its heading, whether it holds numbers, and what it is filtered by."""
+    """A column.
+
+    Attributes:
+        label: its heading.
+        number: whether it holds numbers, of which the largest are of most interest.
+        hint: what the heading means, or empty.
+        href: where the heading leads, or empty.
+        key: by which charts know it, or empty.
+        facets: what it is filtered by.
+    """
 
     label: str
     number: bool = False
     hint: str = ""
     href: str = ""
+    key: str = ""
     facets: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -47,7 +47,16 @@
     if (!chart.figure.dataset.for) return objects(rows);
     const { all, kept } = keys(chart);
     note(chart, kept.size < all ? `The first ${kept.size} of ${all} rows of the table are drawn; sort or filter it for others.` : "");
-    return objects(rows.filter((row) => kept.has(row[0])));
+    return objects(rows.filter((row) => kept.has(row[0]) && visible(chart, row)));
+  }
+
+  /* Whether the column of the table that a row stands for is shown. */
+  function visible({ figure, data }, row) {
+    const across = figure.dataset.across;
+    if (!across) return true;
+    const key = row[data.columns.indexOf(across)];
+    const head = document.querySelector(`#${CSS.escape(figure.dataset.for)} thead th[data-key="${CSS.escape(key)}"]`);
+    return !head || !head.hidden;
   }
 
   function note({ figure }, text) {
