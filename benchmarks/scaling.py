@@ -114,8 +114,8 @@ def main() -> int:
     rows, least, agree = measured(options.seeds)
     table = tabulate(rows, headers=HEADERS, tablefmt="github", disable_numparse=True)
     notes = (
-        f"{len(TECHNIQUES)} techniques on {', '.join(SLICE)}, {MODEL}, {options.seeds} seeds, one thread a process, on "
-        f"{os.cpu_count()} processors; load before the run {load:.1f}. The scores of all ways are "
+        f"{len(TECHNIQUES)} techniques on {', '.join(SLICE)}, {MODEL}, {options.seeds} seeds, one thread a "
+        f"process, on {os.cpu_count()} processors; load before the run {load:.1f}. The scores of all ways are "
         f"{'the same, bit for bit' if agree else 'NOT the same'}."
     )
     if options.write:

@@ -12,7 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from interp_bench.cli import board, certifying, comparing, doctor, gallery, listing, results, seeds, weights
+from interp_bench.cli import (
+    board,
+    certifying,
+    comparing,
+    doctor,
+    gallery,
+    listing,
+    pictures,
+    results,
+    seeds,
+    weights,
+)
 from interp_bench.errors import InterpBenchError, near_name, one_line
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
@@ -23,6 +34,7 @@ USAGE_ERROR = 4
 TRIALS = Path("leaderboard") / "trials"
 PAGE = Path("leaderboard") / "README.md"
 GALLERY = Path("leaderboard") / "techniques.md"
+PICTURES = Path("leaderboard") / "pictures"
 MODALITIES = ("lm", "image")
 
 _BROKEN_PIPE = 141
@@ -85,6 +97,7 @@ def _parser() -> Parser:
     _add_results(commands)
     _add_board(commands)
     _add_compare(commands)
+    _add_pictures(commands)
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
     fetch.set_defaults(run=lambda options: weights.fetch(options.models))
@@ -196,6 +209,23 @@ def _add_board(commands: argparse._SubParsersAction[Parser]) -> None:
         run=lambda options: board.show(
             options.trials, store=options.store, track=options.track, ladder=options.ladder
         )
+    )
+
+
+def _add_pictures(commands: argparse._SubParsersAction[Parser]) -> None:
+    taken = commands.add_parser("pictures", help="store pictures of answers beside what was planted")
+    taken.add_argument(
+        "--technique",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one, by name or pattern (repeatable)",
+    )
+    taken.add_argument("--model", metavar="ID", help="on this model; default: a small one of each kind")
+    taken.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
+    taken.add_argument("--out", type=_path, default=PICTURES, help="folder; default: %(default)s")
+    taken.set_defaults(
+        run=lambda options: pictures.pictures(options.technique, options.model, options.seed, options.out)
     )
 
 

@@ -181,9 +181,7 @@ def verdict_of(low: float, high: float) -> Verdict:
     return "against" if high < 0 else "undecided"
 
 
-def missing(
-    unit: str, n_of: str, reason: str, *, scope: str = "", chart: Chart | None = None
-) -> Finding:
+def missing(unit: str, n_of: str, reason: str, *, scope: str = "", chart: Chart | None = None) -> Finding:
     """Return the finding of a claim that cannot be measured, with the data that is missing."""
     return Finding(verdict="undecided", unit=unit, n_of=n_of, reason=reason, scope=scope, chart=chart)
 
