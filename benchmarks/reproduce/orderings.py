@@ -44,6 +44,10 @@ class Judged:
 class Statement(Protocol):
     """Something published that values can be held against."""
 
+    @property
+    def metric(self) -> str:
+        """Name of the metric that it is about."""
+
     def judged(self, values: Values) -> Judged:
         """Return what the values say of it."""
 

@@ -47,8 +47,8 @@ def anchor(title: str) -> str:
 
 
 def judgements(section: Section, result: Result) -> list[Judged]:
-    """Return what was found of each statement."""
-    return [statement.judged(result.values) for statement in section.statements]
+    """Return what was found of each statement whose metric was measured."""
+    return [one.judged(result.values) for one in section.statements if one.metric in result.values]
 
 
 def told(section: Section, result: Result) -> str:
