@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from interp_bench.cli import certifying, comparing, doctor, gallery, listing, results, seeds, weights
+from interp_bench.cli import certifying, claims, comparing, doctor, gallery, listing, results, seeds, weights
 from interp_bench.errors import InterpBenchError, near_name, one_line
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
@@ -84,6 +84,7 @@ def _parser() -> Parser:
     _add_listings(commands)
     _add_results(commands)
     _add_compare(commands)
+    _add_claims(commands)
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
     fetch.set_defaults(run=lambda options: weights.fetch(options.models))
@@ -200,3 +201,11 @@ def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
             options.old, options.new, store=options.store, fail=options.fail
         )
     )
+
+
+def _add_claims(commands: argparse._SubParsersAction[Parser]) -> None:
+    claim = commands.add_parser("claims", help="what exported trials say of claims about size and capability")
+    claim.add_argument("names", nargs="*", metavar="NAME", help="only these claims; default: all")
+    claim.add_argument("--trials", type=_path, default=TRIALS, help="folder; default: %(default)s")
+    claim.add_argument("--json", action="store_true", help="print a list of objects")
+    claim.set_defaults(run=lambda options: claims.claims(options.names, options.trials, as_json=options.json))
