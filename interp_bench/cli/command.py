@@ -12,6 +12,7 @@ from importlib.metadata import version
 from interp_bench.cli import (
     board,
     certifying,
+    claims,
     comparing,
     doctor,
     gallery,
@@ -27,7 +28,7 @@ from interp_bench.errors import InterpBenchError, one_line
 USAGE_ERROR = 4
 """Exit status of every mistake of the user, as pytest has it."""
 
-COMMANDS = (listing, results, gallery, board, comparing, pictures, weights, certifying, seeds, doctor)
+COMMANDS = (listing, results, gallery, board, claims, comparing, pictures, weights, certifying, seeds, doctor)
 """What adds commands, in the order in which they are listed."""
 
 _BROKEN_PIPE = 141

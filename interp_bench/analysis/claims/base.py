@@ -181,8 +181,6 @@ def verdict_of(low: float, high: float, than: float = 0.0) -> Verdict:
     return "against" if high < than else "undecided"
 
 
-<<<<<<< HEAD
-=======
 def why(verdict: Verdict, than: float = 0.0) -> str:
     """Return the reason of a verdict by an interval."""
     words: dict[Verdict, str] = {
@@ -193,7 +191,6 @@ def why(verdict: Verdict, than: float = 0.0) -> str:
     return words[verdict]
 
 
->>>>>>> claims
 def missing(unit: str, n_of: str, reason: str, *, scope: str = "", chart: Chart | None = None) -> Finding:
     """Return the finding of a claim that cannot be measured, with the data that is missing."""
     return Finding(verdict="undecided", unit=unit, n_of=n_of, reason=reason, scope=scope, chart=chart)
