@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -22,7 +23,8 @@ from interp_bench.harness.snapshots.stored import Circuit, DrawnEdge
 _FATES = ("planted and found", "planted, missed", "found, not planted")
 _COLUMN = 58
 _LANE = 46
-_BULGE = 0.3  # lanes that an edge leaves its straight way by, for each column that it skips
+_CLEAR = 0.5  # lanes between a node and an edge that passes it by
+_BESIDE = 0.16  # lanes between two edges that join the same nodes
 
 Point = tuple[float, float]
 
@@ -30,17 +32,16 @@ Point = tuple[float, float]
 def draw(content: Circuit) -> Drawing:
     """Draw nodes in columns, in order of computation, and edges from left to right."""
     places = _places(content)
-    curves, ports = [], []
-    for n, edge in enumerate(content.edges):
-        way = _way(places[edge.source], places[edge.destination])
-        fate = _fate(edge)
-        name = f"{edge.source} to {edge.destination}{f' ({edge.port})' if edge.port else ''}"
-        curves += [
-            {"edge": n, "name": name, "fate": fate, "step": i, "x": x, "y": y} for i, (x, y) in enumerate(way)
-        ]
-        if edge.port:
+    curves: list[dict[str, Any]] = []
+    ports = []
+    for n, (edges, way) in enumerate(_bundles(content, places)):
+        letters = " ".join(edge.port for edge in edges if edge.port)
+        name = f"{edges[0].source} to {edges[0].destination}{f' ({letters})' if letters else ''}"
+        same = {"edge": n, "name": name, "fate": _fate(edges[0])}
+        curves += [{**same, "step": i, "x": x, "y": y} for i, (x, y) in enumerate(way)]
+        if letters:
             x, y = _before_the_end(way)
-            ports.append({"x": x, "y": y, "port": edge.port})
+            ports.append({"x": x, "y": y, "port": letters})
     nodes = [{"node": name.rpartition(".")[2], "x": x, "y": y} for name, (x, y) in places.items()]
     columns = [
         {"x": x, "column": names[0].rpartition(".")[0]}
@@ -59,27 +60,54 @@ def draw(content: Circuit) -> Drawing:
 def _places(content: Circuit) -> dict[str, Point]:
     """Return where each node is: x the column, y the lane, counted from the middle."""
     return {
-        name: (float(x), round(lane - (len(names) - 1) / 2, 3))
+        name: (float(x), lane - (len(names) - 1) / 2)
         for x, names in enumerate(content.columns)
         for lane, name in enumerate(names)
     }
 
 
-def _way(start: Point, end: Point) -> list[Point]:
-    """Return points of an edge: straight to the next column, else a bow round the nodes on its way."""
-    (x, y), (x2, y2) = start, end
-    skipped = x2 - x - 1
-    if skipped <= 0:
-        return [start, end]
-    outwards = 1 if y + y2 >= 0 else -1
-    height = outwards * (0.5 + _BULGE * skipped)
-    middle = [(x + (x2 - x) * part, y + (y2 - y) * part + height) for part in (0.3, 0.7)]
-    return [start, *[(round(a, 3), round(b, 3)) for a, b in middle], end]
+def _bundles(
+    content: Circuit, places: Mapping[str, Point]
+) -> Iterator[tuple[tuple[DrawnEdge, ...], list[Point]]]:
+    """Yield edges that share both ends and their fate, with their way; other fates go beside it."""
+    bundles: dict[tuple[str, str], dict[str, list[DrawnEdge]]] = {}
+    for edge in content.edges:
+        fates = bundles.setdefault((edge.source, edge.destination), {})
+        fates.setdefault(_fate(edge), []).append(edge)
+    for (source, destination), fates in bundles.items():
+        for beside, edges in enumerate(fates.values()):
+            yield tuple(edges), _way(places, source, destination, beside)
+
+
+def _way(places: Mapping[str, Point], source: str, destination: str, beside: int) -> list[Point]:
+    """Return points of an edge, which passes between the nodes of the columns on its way."""
+    (x, y), (x2, y2) = places[source], places[destination]
+    way = [(x, y)]
+    for column in range(int(x) + 1, int(x2)):
+        straight = y + (y2 - y) * (column - x) / (x2 - x)
+        lanes = [lane for at, lane in places.values() if at == column]
+        way.append((float(column), _free(straight, lanes) + _BESIDE * beside))
+    if len(way) == 1 and beside:
+        way.append(((x + x2) / 2, (y + y2) / 2 + _BESIDE * beside))
+    return [(round(a, 3), round(b, 3)) for a, b in (*way, (x2, y2))]
+
+
+def _free(lane: float, taken: list[float]) -> float:
+    """Return the place next to ``lane`` that keeps clear of every node of a column."""
+    if all(abs(lane - node) >= _CLEAR for node in taken):
+        return lane
+    free = [
+        place
+        for node in taken
+        for place in (node - _CLEAR, node + _CLEAR)
+        if all(abs(place - other) >= _CLEAR - 1e-9 for other in taken)
+    ]
+    return min(free, key=lambda place: (abs(place - lane), place))
 
 
 def _before_the_end(way: list[Point]) -> Point:
     (x, y), (x2, y2) = way[-2:]
-    part = min(0.9, 0.34 / max(0.2, x2 - x))
+    part = min(0.5, 0.42 / (x2 - x))
     return round(x2 - (x2 - x) * part, 3), round(y2 - (y2 - y) * part, 3)
 
 
@@ -123,7 +151,7 @@ def _spec(columns: int, lanes: int) -> dict[str, Any]:
     legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolSize=500, labelLimit=200)
     lines = (
         alt.Chart(named("curves"))
-        .mark_line(interpolate="basis", opacity=1)
+        .mark_line(interpolate="monotone", opacity=1)
         .encode(
             x=x,
             y=y,
