@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -22,8 +23,8 @@ from interp_bench.harness.snapshots.stored import Circuit, DrawnEdge
 
 _FATES = ("planted and found", "planted, missed", "found, not planted")
 _COLUMN = 58
-_LANE = 46
-_CLEAR = 0.5  # lanes between a node and an edge that passes it by
+_LANE = 50
+_CLEAR = 0.45  # lanes between a node and an edge that passes it by
 _BESIDE = 0.16  # lanes between two edges that join the same nodes
 
 Point = tuple[float, float]
@@ -58,51 +59,59 @@ def draw(content: Circuit) -> Drawing:
 
 
 def _places(content: Circuit) -> dict[str, Point]:
-    """Return where each node is: x the column, y the lane, counted from the middle."""
-    return {
-        name: (float(x), lane - (len(names) - 1) / 2)
-        for x, names in enumerate(content.columns)
-        for lane, name in enumerate(names)
-    }
+    """Return where each node is: x the column, y the lane, counted from the middle.
+
+    MLPs, each alone in its column, get a lane below all others, so that edges pass between lanes.
+    """
+    lanes, last = max(map(len, content.columns)), len(content.columns) - 1
+    places = {}
+    for x, names in enumerate(content.columns):
+        alone = len(names) == 1 < lanes and 0 < x < last
+        top = lanes / 2 + 0.5 if alone else -(len(names) - 1) / 2
+        places.update({name: (float(x), top + lane) for lane, name in enumerate(names)})
+    return places
 
 
 def _bundles(
     content: Circuit, places: Mapping[str, Point]
 ) -> Iterator[tuple[tuple[DrawnEdge, ...], list[Point]]]:
-    """Yield edges that share both ends and their fate, with their way; other fates go beside it."""
-    bundles: dict[tuple[str, str], dict[str, list[DrawnEdge]]] = {}
+    """Yield edges that share both ends and their fate, with the points of their way."""
+    bundles: dict[tuple[str, str, str], list[DrawnEdge]] = {}
     for edge in content.edges:
-        fates = bundles.setdefault((edge.source, edge.destination), {})
-        fates.setdefault(_fate(edge), []).append(edge)
-    for (source, destination), fates in bundles.items():
-        for beside, edges in enumerate(fates.values()):
-            yield tuple(edges), _way(places, source, destination, beside)
+        bundles.setdefault((edge.source, edge.destination, _fate(edge)), []).append(edge)
+    used: Counter[Any] = Counter()
+    for (source, destination, _), edges in bundles.items():
+        yield tuple(edges), _way(places, places[source], places[destination], used)
 
 
-def _way(places: Mapping[str, Point], source: str, destination: str, beside: int) -> list[Point]:
-    """Return points of an edge, which passes between the nodes of the columns on its way."""
-    (x, y), (x2, y2) = places[source], places[destination]
-    way = [(x, y)]
-    for column in range(int(x) + 1, int(x2)):
-        straight = y + (y2 - y) * (column - x) / (x2 - x)
-        lanes = [lane for at, lane in places.values() if at == column]
-        way.append((float(column), _free(straight, lanes) + _BESIDE * beside))
-    if len(way) == 1 and beside:
-        way.append(((x + x2) / 2, (y + y2) / 2 + _BESIDE * beside))
-    return [(round(a, 3), round(b, 3)) for a, b in (*way, (x2, y2))]
+def _way(places: Mapping[str, Point], start: Point, end: Point, used: Counter[Any]) -> list[Point]:
+    """Return points of an edge: straight where no node is in its way, else along a gap between lanes.
+
+    Args:
+        places: of all nodes.
+        start: of the edge.
+        end: of the edge.
+        used: how many edges went along each gap, or between two nodes, so that none covers another.
+    """
+    (x, y), (x2, y2) = start, end
+    inner = [node for node in places.values() if x < node[0] < x2]
+    slope = (y2 - y) / (x2 - x)
+    if all(abs(y + slope * (column - x) - lane) >= _CLEAR for column, lane in inner):
+        beside = _beside(used, (start, end))
+        middle = (round((x + x2) / 2, 3), round((y + y2) / 2 + beside, 3))
+        return [start, middle, end] if beside else [start, end]
+    gaps = sorted({lane + half for _, lane in inner for half in (-0.5, 0.5)})
+    free = [gap for gap in gaps if all(abs(gap - lane) >= _CLEAR for _, lane in inner)]
+    gap = min(free, key=lambda lane: (abs(lane - (y + y2) / 2), lane))
+    lane = round(gap + _beside(used, gap), 3)
+    return [start, (x + 1, lane), (x2 - 1, lane), end] if x2 - x > 2 else [start, (x + 1, lane), end]
 
 
-def _free(lane: float, taken: list[float]) -> float:
-    """Return the place next to ``lane`` that keeps clear of every node of a column."""
-    if all(abs(lane - node) >= _CLEAR for node in taken):
-        return lane
-    free = [
-        place
-        for node in taken
-        for place in (node - _CLEAR, node + _CLEAR)
-        if all(abs(place - other) >= _CLEAR - 1e-9 for other in taken)
-    ]
-    return min(free, key=lambda place: (abs(place - lane), place))
+def _beside(used: Counter[Any], gap: Any) -> float:
+    """Return how far from the middle of a gap the next edge goes: 0, then to and fro."""
+    n = used[gap]
+    used[gap] += 1
+    return _BESIDE * ((n + 1) // 2) * (1 if n % 2 else -1)
 
 
 def _before_the_end(way: list[Point]) -> Point:
@@ -147,7 +156,11 @@ def _alt(content: Circuit) -> str:
 @cache
 def _spec(columns: int, lanes: int) -> dict[str, Any]:
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.5, columns - 0.5], nice=False))
-    y = alt.Y("y:Q", axis=None, scale=alt.Scale(zero=False, nice=False, reverse=True, padding=14))
+    y = alt.Y(
+        "y:Q",
+        axis=None,
+        scale=alt.Scale(domain=[-lanes / 2 - 0.55, lanes / 2 + 0.8], nice=False, reverse=True),
+    )
     legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolSize=500, labelLimit=200)
     lines = (
         alt.Chart(named("curves"))
@@ -171,7 +184,7 @@ def _spec(columns: int, lanes: int) -> dict[str, Any]:
     )
     base = alt.Chart(named("nodes")).encode(x=x, y=y)
     nodes = base.mark_point(filled=True, size=60, color=WRONG, opacity=1)
-    names = base.mark_text(dy=-10, fontSize=10).encode(text="node:N")
+    names = base.mark_text(dy=-9, fontSize=10).encode(text="node:N")
     ports = (
         alt.Chart(named("ports")).mark_text(fontSize=11, fontWeight="bold").encode(x=x, y=y, text="port:N")
     )
@@ -180,7 +193,7 @@ def _spec(columns: int, lanes: int) -> dict[str, Any]:
         .mark_text(fontSize=11, fontWeight="bold", baseline="top")
         .encode(x=x, y=alt.value(0), text="column:N")
     )
-    height = max(200, _LANE * lanes + 40)
+    height = _LANE * (lanes + 1)
     return spec_of(
         alt.layer(lines, nodes, names, ports, heads).properties(width=_COLUMN * columns, height=height)
     )

@@ -73,7 +73,7 @@ def outline(mask: Sequence[str], corner: tuple[int, int] = (0, 0)) -> Iterator[d
 @cache
 def _spec(n: int, width: int, height: int) -> dict[str, Any]:
     scale = max(1, _SIDE // width)
-    columns = []
+    above, below = [], []
     for example in range(n):
         image = squares(cells("rows", "image", width), width, height, scale).encode(
             color=alt.Color("color:N", scale=None)
@@ -84,13 +84,12 @@ def _spec(n: int, width: int, height: int) -> dict[str, Any]:
         )
         saliency = saliency.transform_calculate(level="toNumber('0x' + datum.digits)")
         only = f"datum.example === {example}"
-        panels = [
-            alt.layer(base.transform_filter(only), *_lines(only)).properties(title=title)
-            for base, title in ((image, f"Image {example + 1}"), (saliency, "Saliency"))
-        ]
-        panels[1] = alt.layer(panels[1], *_crosses(only)).properties(title="Saliency")
-        columns.append(alt.vconcat(*panels, spacing=28, bounds="flush"))
-    return spec_of(alt.hconcat(*columns, spacing=14, bounds="flush"))
+        parts = (image.transform_filter(only), *_lines(only))
+        above.append(alt.layer(*parts).properties(title=f"Image {example + 1}"))
+        parts = (saliency.transform_filter(only), *_lines(only), *_crosses(only))
+        below.append(alt.layer(*parts).properties(title="Saliency"))
+    spacing = {"row": 28, "column": 14}
+    return spec_of(alt.concat(*above, *below, columns=n, spacing=spacing, bounds="flush"))
 
 
 def _lines(only: str) -> list[Any]:
