@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from interp_bench.board.figures import skill_text
 from interp_bench.board.files import write_whole
 from interp_bench.errors import InterpBenchError
 
@@ -53,7 +54,7 @@ def pictures(names: Sequence[str], model: str | None, seed: int, out: Path) -> i
     for taken in _taken(techniques, model, seed):
         path = out / taken.file_name
         write_whole(path, text_of(taken).encode("utf-8"))
-        print(f"{taken.skill:6.2f}  {path}", flush=True)
+        print(f"{skill_text(taken.skill):>6}  {path}", flush=True)
         stored += 1
         pictured.add(f"{taken.track}/{taken.technique}")
     bare = [technique.id for technique in techniques if technique.id not in pictured]

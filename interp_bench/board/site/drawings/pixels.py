@@ -89,7 +89,9 @@ def _spec(n: int, width: int, height: int) -> dict[str, Any]:
         parts = (saliency.transform_filter(only), *_lines(only), *_crosses(only))
         below.append(alt.layer(*parts).properties(title="Saliency"))
     spacing = {"row": 28, "column": 14}
-    return spec_of(alt.concat(*above, *below, columns=n, spacing=spacing, bounds="flush"))
+    spec = spec_of(alt.concat(*above, *below, columns=n, spacing=spacing, bounds="flush"))
+    # As SVG, each of the thousands of pixels would be an element of the page.
+    return {**spec, "usermeta": {"embedOptions": {"renderer": "canvas"}}}
 
 
 def _lines(only: str) -> list[Any]:
