@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from interp_bench.cli import (
+    board,
     certifying,
     comparing,
     doctor,
@@ -56,7 +57,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: object) -> None:
         choices = [str(choice) for choice in action.choices or ()]
         if choices and str(value) not in choices:
-            what = "command" if action.dest == "command" else "/".join(action.option_strings)
+            what = "command" if action.dest.endswith("command") else "/".join(action.option_strings)
             listed = ", ".join(choices)
             raise argparse.ArgumentError(
                 None, f"no {what} {str(value)!r}{near_name(str(value), choices)}; choose from {listed}"
@@ -94,6 +95,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_listings(commands)
     _add_results(commands)
+    _add_board(commands)
     _add_compare(commands)
     _add_pictures(commands)
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
@@ -204,6 +206,37 @@ def _add_pictures(commands: argparse._SubParsersAction[Parser]) -> None:
     taken.add_argument("--out", type=_path, default=PICTURES, help="folder; default: %(default)s")
     taken.set_defaults(
         run=lambda options: pictures.pictures(options.technique, options.model, options.seed, options.out)
+    )
+
+
+def _add_board(commands: argparse._SubParsersAction[Parser]) -> None:
+    group = commands.add_parser("board", help="show what stored trials say, or make a site of it")
+    boards = group.add_subparsers(dest="board_command", required=True, metavar="COMMAND")
+    show = boards.add_parser("show", help="print the tables of the leaderboard")
+    show.add_argument("--track", help="only this track")
+    show.add_argument("--ladder", help="only models of this ladder")
+    source = show.add_mutually_exclusive_group()
+    source.add_argument(
+        "--trials", type=_path, default=TRIALS, help="folder or file of *.jsonl; default: %(default)s"
+    )
+    source.add_argument(
+        "--store", type=_path, nargs="?", const=DEFAULT_PATH, help="a store instead; alone: %(const)s"
+    )
+    show.set_defaults(
+        run=lambda options: board.show(
+            options.trials, store=options.store, track=options.track, ladder=options.ladder
+        )
+    )
+    build = boards.add_parser("build", help="write a site that works from a disk, without a server")
+    build.add_argument("--out", type=_path, required=True, help="a new or empty folder, or a site to replace")
+    build.add_argument(
+        "--trials", type=_path, default=TRIALS, help="folder or file of *.jsonl; default: %(default)s"
+    )
+    build.add_argument(
+        "--pictures", type=_path, default=PICTURES, help="folder of pictures; default: %(default)s"
+    )
+    build.set_defaults(
+        run=lambda options: board.build(options.trials, options.out, pictures=options.pictures)
     )
 
 
