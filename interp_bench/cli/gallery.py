@@ -29,12 +29,13 @@ def gallery(trials: Path, out: Path, check: bool) -> int:
     from interp_bench.board.gallery import gallery as page
 
     techniques, _ = load_entries()
-    exhibits = [_exhibit(technique) for technique in techniques]
+    exhibits = [exhibit(technique) for technique in techniques]
     content = page(exhibits, jsonl.read(trials)).encode("utf-8")
     return write_or_check(out, content, check=check, command="gallery")
 
 
-def _exhibit(technique: Technique) -> Exhibit:
+def exhibit(technique: Technique) -> Exhibit:
+    """Return a technique as its code describes it."""
     from interp_bench.board.gallery import Exhibit
 
     record = technique_record(technique)

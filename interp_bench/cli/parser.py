@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeAlias
 from interp_bench.errors import InterpBenchError, near_name
 
 TRIALS = Path("leaderboard") / "trials"
+PICTURES = Path("leaderboard") / "pictures"
 
 
 class Parser(argparse.ArgumentParser):

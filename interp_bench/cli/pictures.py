@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from interp_bench.board.figures import skill_text
 from interp_bench.board.files import write_whole
-from interp_bench.cli.parser import Commands, path_of, seed_of
+from interp_bench.cli.parser import PICTURES, Commands, path_of, seed_of
 from interp_bench.errors import InterpBenchError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from interp_bench.registry.spec import ModelSpec
     from interp_bench.tracks.catalogue import Task, Technique
 
-PICTURES = Path("leaderboard") / "pictures"
 
 SCENES = (
     ("attribution/token_evidence", "native-150k"),
@@ -56,7 +56,7 @@ def pictures(names: Sequence[str], model: str | None, seed: int, out: Path) -> i
     for taken in _taken(techniques, model, seed):
         path = out / taken.file_name
         write_whole(path, text_of(taken).encode("utf-8"))
-        print(f"{taken.skill:6.2f}  {path}", flush=True)
+        print(f"{skill_text(taken.skill):>6}  {path}", flush=True)
         stored += 1
         pictured.add(f"{taken.track}/{taken.technique}")
     bare = [technique.id for technique in techniques if technique.id not in pictured]
