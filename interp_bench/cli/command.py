@@ -5,14 +5,26 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from interp_bench.cli import board, certifying, comparing, doctor, gallery, listing, results, seeds, weights
+from interp_bench.cli import (
+    board,
+    certifying,
+    comparing,
+    doctor,
+    gallery,
+    listing,
+    results,
+    seeds,
+    submissions,
+    weights,
+)
+from interp_bench.cli.values import path as _path
+from interp_bench.cli.values import seed as _seed
 from interp_bench.errors import InterpBenchError, near_name, one_line
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
@@ -85,6 +97,7 @@ def _parser() -> Parser:
     _add_results(commands)
     _add_board(commands)
     _add_compare(commands)
+    submissions.add_commands(commands)
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
     fetch.set_defaults(run=lambda options: weights.fetch(options.models))
@@ -93,18 +106,6 @@ def _parser() -> Parser:
     check = commands.add_parser("doctor", help="versions, threads, caches, and which models are here")
     check.set_defaults(run=lambda _: doctor.report())
     return parser
-
-
-def _path(text: str) -> Path:
-    if "\0" in text:
-        raise argparse.ArgumentTypeError("no path holds the sign of number zero")
-    return Path(text)
-
-
-def _seed(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give a whole number from 0 to 999999999")
-    return int(text)
 
 
 def _add_listings(commands: argparse._SubParsersAction[Parser]) -> None:
