@@ -18,6 +18,7 @@ from interp_bench.cli import (
     doctor,
     gallery,
     listing,
+    pictures,
     results,
     seeds,
     submissions,
@@ -35,6 +36,7 @@ USAGE_ERROR = 4
 TRIALS = Path("leaderboard") / "trials"
 PAGE = Path("leaderboard") / "README.md"
 GALLERY = Path("leaderboard") / "techniques.md"
+PICTURES = Path("leaderboard") / "pictures"
 MODALITIES = ("lm", "image")
 
 _BROKEN_PIPE = 141
@@ -97,6 +99,7 @@ def _parser() -> Parser:
     _add_results(commands)
     _add_board(commands)
     _add_compare(commands)
+    _add_pictures(commands)
     submissions.add_commands(commands)
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
@@ -197,6 +200,23 @@ def _add_board(commands: argparse._SubParsersAction[Parser]) -> None:
         run=lambda options: board.show(
             options.trials, store=options.store, track=options.track, ladder=options.ladder
         )
+    )
+
+
+def _add_pictures(commands: argparse._SubParsersAction[Parser]) -> None:
+    taken = commands.add_parser("pictures", help="store pictures of answers beside what was planted")
+    taken.add_argument(
+        "--technique",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one, by name or pattern (repeatable)",
+    )
+    taken.add_argument("--model", metavar="ID", help="on this model; default: a small one of each kind")
+    taken.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
+    taken.add_argument("--out", type=_path, default=PICTURES, help="folder; default: %(default)s")
+    taken.set_defaults(
+        run=lambda options: pictures.pictures(options.technique, options.model, options.seed, options.out)
     )
 
 
