@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from interp_bench.cli.parser import PICTURES, TRIALS, Commands, path_of
+from interp_bench.cli.parser import PICTURES, TRIALS, Commands
+from interp_bench.cli.values import path_of
 from interp_bench.errors import InterpBenchError, StoreError, near_name
 from interp_bench.harness.folders import is_file
 from interp_bench.harness.lines import read_lines
@@ -48,8 +49,8 @@ def build(trials: Path, out: Path, *, pictures: Path) -> int:
         pictures: folder of pictures of answers; where there is none, pages go without.
 
     Raises:
-        InterpBenchError: trials or pictures cannot be read, the folder cannot be written or holds something else, or
-            a library of the extra ``site`` is not installed.
+        InterpBenchError: trials or pictures cannot be read, the folder cannot be written or
+            holds something else, or a library of the extra ``site`` is not installed.
     """
     from interp_bench.board.site import runtime
 

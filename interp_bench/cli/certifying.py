@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from interp_bench.cli.parser import Commands, seed_of
+from interp_bench.cli.parser import Commands
+from interp_bench.cli.values import seed_of
 from interp_bench.errors import InterpBenchError, PlantingError, near_name
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from interp_bench.cli.parser import TRIALS, Commands, path_of
+from interp_bench.cli.parser import TRIALS, Commands
+from interp_bench.cli.values import path_of
 from interp_bench.errors import InterpBenchError, near_name
 
 if TYPE_CHECKING:

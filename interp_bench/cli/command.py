@@ -20,6 +20,7 @@ from interp_bench.cli import (
     pictures,
     results,
     seeds,
+    submissions,
     weights,
 )
 from interp_bench.cli.parser import Parser
@@ -28,7 +29,20 @@ from interp_bench.errors import InterpBenchError, one_line
 USAGE_ERROR = 4
 """Exit status of every mistake of the user, as pytest has it."""
 
-COMMANDS = (listing, results, gallery, board, claims, comparing, pictures, weights, certifying, seeds, doctor)
+COMMANDS = (
+    listing,
+    results,
+    gallery,
+    board,
+    claims,
+    comparing,
+    submissions,
+    pictures,
+    weights,
+    certifying,
+    seeds,
+    doctor,
+)
 """What adds commands, in the order in which they are listed."""
 
 _BROKEN_PIPE = 141

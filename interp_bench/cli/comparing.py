@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from interp_bench.cli.parser import Commands, path_of
+from interp_bench.cli.parser import Commands
+from interp_bench.cli.values import path_of
 from interp_bench.harness.store import DEFAULT_PATH
 
 if TYPE_CHECKING:

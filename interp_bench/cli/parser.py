@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -38,25 +37,3 @@ class Parser(argparse.ArgumentParser):
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 """What commands are added to."""
-
-
-def path_of(text: str) -> Path:
-    """Return a path.
-
-    Raises:
-        ArgumentTypeError: no file can be called so.
-    """
-    if "\0" in text:
-        raise argparse.ArgumentTypeError("no path holds the sign of number zero")
-    return Path(text)
-
-
-def seed_of(text: str) -> int:
-    """Return the number of a seed.
-
-    Raises:
-        ArgumentTypeError: it is none.
-    """
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give a whole number from 0 to 999999999")
-    return int(text)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from interp_bench.board.figures import skill_text
 from interp_bench.board.files import write_whole
-from interp_bench.cli.parser import PICTURES, Commands, path_of, seed_of
+from interp_bench.cli.parser import PICTURES, Commands
+from interp_bench.cli.values import path_of, seed_of
 from interp_bench.errors import InterpBenchError
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from interp_bench.board.files import write_whole
-from interp_bench.cli.parser import TRIALS, Commands, Parser, path_of
+from interp_bench.cli.parser import TRIALS, Commands, Parser
+from interp_bench.cli.values import path_of
 from interp_bench.errors import StoreError, near_name, one_line
 from interp_bench.harness.folders import is_file
 from interp_bench.harness.store import DEFAULT_PATH, Store
@@ -27,7 +28,7 @@ def export(store: Path, out: Path, run: str | None) -> int:
     if not is_file(store):
         raise StoreError(f"there is no store {store}; make one with: pytest --bench")
     with Store.open(store) as opened:
-        trials = opened.latest() if run is None else opened.trials(_run_id(opened, run))
+        trials = opened.latest() if run is None else opened.trials(run_id(opened, run))
     if not trials:
         raise StoreError(f"the store {store} holds no trials yet; make some with: pytest --bench")
     files = jsonl.export(trials, out)
@@ -82,7 +83,12 @@ def write_or_check(out: Path, content: bytes, *, check: bool, command: str) -> i
     return 0
 
 
-def _run_id(store: Store, run: str) -> str:
+def run_id(store: Store, run: str) -> str:
+    """Return the id of a run of a store; ``last`` is the newest.
+
+    Raises:
+        StoreError: the store has no such run.
+    """
     runs = store.runs()
     if not runs:
         raise StoreError(f"the store {store.path} holds no runs yet; make one with: pytest --bench")
