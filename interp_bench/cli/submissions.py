@@ -9,6 +9,11 @@ from interp_bench.harness.store import DEFAULT_PATH
 
 def add_to(commands: Commands) -> None:
     """Add ``submit`` and ``verify``."""
+    _add_submit(commands)
+    _add_verify(commands)
+
+
+def _add_submit(commands: argparse._SubParsersAction[Any]) -> None:
     submit = commands.add_parser(
         "submit", help="pack the trials of a run into one file that others can check"
     )
@@ -21,6 +26,9 @@ def add_to(commands: Commands) -> None:
             options.store, options.out, run=options.run_id, note=options.note
         )
     )
+
+
+def _add_verify(commands: argparse._SubParsersAction[Any]) -> None:
     verify = commands.add_parser("verify", help="check a submission, and run a sample of it again here")
     verify.add_argument("file", type=values.path_of, metavar="FILE", help="from `interp-bench submit`")
     verify.add_argument(
