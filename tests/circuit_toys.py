@@ -38,7 +38,7 @@ def linear_problem(n: int = 4) -> CircuitProblem:
 
 
 def precise(problem: CircuitProblem) -> CircuitProblem:
-    """The same problem in double precision: in single precision small scores are off by 1e-4 of their size."""
+    """The same problem in double precision: in single precision small scores are off by 1e-4 of theirs."""
     problem.model.module.double()
     clean, corrupted = (
         inputs.double() if inputs.is_floating_point() else inputs
