@@ -76,7 +76,9 @@
     if (chart.data) spec.datasets = { ...spec.datasets, rows: rows(chart) };
     const inner = document.createElement("div");
     chart.place.replaceChildren(inner);
-    const drawn = await window.vegaEmbed(inner, spec, { actions: false, renderer: "svg", config: theme() });
+    /* A picture of thousands of pixels asks for a canvas. */
+    const renderer = spec.usermeta?.embedOptions?.renderer ?? "svg";
+    const drawn = await window.vegaEmbed(inner, spec, { actions: false, renderer, config: theme() });
     if (chart.view) chart.view.finalize();
     chart.view = drawn;
     chart.figure.dataset.drawn = "true";
