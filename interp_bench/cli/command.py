@@ -20,6 +20,8 @@ from interp_bench.cli import (
     gallery,
     listing,
     pictures,
+    quantities,
+    recommending,
     results,
     seeds,
     weights,
@@ -36,6 +38,7 @@ PAGE = Path("leaderboard") / "README.md"
 GALLERY = Path("leaderboard") / "techniques.md"
 PICTURES = Path("leaderboard") / "pictures"
 MODALITIES = ("lm", "image")
+ACCESS = ("activations", "forward", "gradients", "weights")
 
 _BROKEN_PIPE = 141
 _INTERRUPTED = 130
@@ -97,6 +100,7 @@ def _parser() -> Parser:
     _add_results(commands)
     _add_board(commands)
     _add_compare(commands)
+    _add_recommend(commands)
     _add_pictures(commands)
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
@@ -227,6 +231,31 @@ def _add_pictures(commands: argparse._SubParsersAction[Parser]) -> None:
     taken.set_defaults(
         run=lambda options: pictures.pictures(options.technique, options.model, options.seed, options.out)
     )
+
+
+def _add_recommend(commands: argparse._SubParsersAction[Parser]) -> None:
+    advice = commands.add_parser(
+        "recommend", help="which techniques to take for a model, what they cost, and on what that rests"
+    )
+    advice.add_argument("--track", required=True, help="the question, such as circuits")
+    advice.add_argument("--modality", required=True, choices=MODALITIES)
+    advice.add_argument(
+        "--params",
+        required=True,
+        type=quantities.size,
+        metavar="SIZE",
+        help="of the model: 130m, 1.3b, 1.3e9",
+    )
+    advice.add_argument(
+        "--budget", type=quantities.duration, metavar="TIME", help="of one call: 90s, 10min, 1h; default: any"
+    )
+    advice.add_argument("--access", choices=ACCESS, help="the deepest that there is; default: all")
+    advice.add_argument(
+        "--top", type=quantities.count, default=10, metavar="N", help="rows; default: %(default)s"
+    )
+    advice.add_argument("--trials", type=_path, default=TRIALS, help="folder; default: %(default)s")
+    advice.add_argument("--json", action="store_true", help="print an object")
+    advice.set_defaults(run=recommending.recommend)
 
 
 def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
