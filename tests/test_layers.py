@@ -26,7 +26,7 @@ TASKS_SEE = {"errors", "model", "planting", "tracks"}
 READERS = ("analysis", "board")
 READERS_SEE_OF_HARNESS = {
     "interp_bench.harness",
-    *(f"interp_bench.harness.{module}" for module in ("lines", "trial", "store")),
+    *(f"interp_bench.harness.{module}" for module in ("lines", "snapshots.stored", "store", "trial")),
 }
 HEAVY = {"torch", "transformers", "transformer_lens", "timm", "captum", "sklearn"}
 

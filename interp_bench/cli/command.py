@@ -12,7 +12,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from interp_bench.cli import certifying, claims, comparing, doctor, gallery, listing, results, seeds, weights
+from interp_bench.cli import (
+    board,
+    certifying,
+    claims,
+    comparing,
+    doctor,
+    gallery,
+    listing,
+    pictures,
+    results,
+    seeds,
+    weights,
+)
 from interp_bench.errors import InterpBenchError, near_name, one_line
 from interp_bench.harness.store import DEFAULT_PATH
 from interp_bench.harness.tiers import TIERS
@@ -23,6 +35,7 @@ USAGE_ERROR = 4
 TRIALS = Path("leaderboard") / "trials"
 PAGE = Path("leaderboard") / "README.md"
 GALLERY = Path("leaderboard") / "techniques.md"
+PICTURES = Path("leaderboard") / "pictures"
 MODALITIES = ("lm", "image")
 
 _BROKEN_PIPE = 141
@@ -45,7 +58,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: object) -> None:
         choices = [str(choice) for choice in action.choices or ()]
         if choices and str(value) not in choices:
-            what = "command" if action.dest == "command" else "/".join(action.option_strings)
+            what = "command" if action.dest.endswith("command") else "/".join(action.option_strings)
             listed = ", ".join(choices)
             raise argparse.ArgumentError(
                 None, f"no {what} {str(value)!r}{near_name(str(value), choices)}; choose from {listed}"
@@ -83,8 +96,10 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_listings(commands)
     _add_results(commands)
+    _add_board(commands)
     _add_compare(commands)
     _add_claims(commands)
+    _add_pictures(commands)
     fetch = commands.add_parser("fetch", help="bring the weights of models to this machine")
     fetch.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
     fetch.set_defaults(run=lambda options: weights.fetch(options.models))
@@ -177,6 +192,43 @@ def _add_results(commands: argparse._SubParsersAction[Parser]) -> None:
         command.add_argument(
             "--check", action="store_true", help="write nothing; exit with 1 if the page is stale"
         )
+
+
+def _add_board(commands: argparse._SubParsersAction[Parser]) -> None:
+    group = commands.add_parser("board", help="show what stored trials say")
+    boards = group.add_subparsers(dest="board_command", required=True, metavar="COMMAND")
+    show = boards.add_parser("show", help="print the tables of the leaderboard")
+    show.add_argument("--track", help="only this track")
+    show.add_argument("--ladder", help="only models of this ladder")
+    source = show.add_mutually_exclusive_group()
+    source.add_argument(
+        "--trials", type=_path, default=TRIALS, help="folder or file of *.jsonl; default: %(default)s"
+    )
+    source.add_argument(
+        "--store", type=_path, nargs="?", const=DEFAULT_PATH, help="a store instead; alone: %(const)s"
+    )
+    show.set_defaults(
+        run=lambda options: board.show(
+            options.trials, store=options.store, track=options.track, ladder=options.ladder
+        )
+    )
+
+
+def _add_pictures(commands: argparse._SubParsersAction[Parser]) -> None:
+    taken = commands.add_parser("pictures", help="store pictures of answers beside what was planted")
+    taken.add_argument(
+        "--technique",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one, by name or pattern (repeatable)",
+    )
+    taken.add_argument("--model", metavar="ID", help="on this model; default: a small one of each kind")
+    taken.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
+    taken.add_argument("--out", type=_path, default=PICTURES, help="folder; default: %(default)s")
+    taken.set_defaults(
+        run=lambda options: pictures.pictures(options.technique, options.model, options.seed, options.out)
+    )
 
 
 def _add_compare(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -98,6 +98,12 @@ def load_registry(path: Path | None = None) -> Registry:
         raise RegistryError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise RegistryError(f"{path.name}:1: the file is not UTF-8 text") from None
+    return _registry_of(text, path)
+
+
+@lru_cache(maxsize=4)
+def _registry_of(text: str, path: Path) -> Registry:
+    """Check a text, once a process: a worker of a cluster asks again for each group of trials."""
     document = parse(text, path.name)
     ladders, models = _sections(document)
     rungs = tuple(_row(document, ("ladders", i), Ladder, row) for i, row in enumerate(ladders))
