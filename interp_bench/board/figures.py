@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from interp_bench.analysis.cells import Cell
+from interp_bench.analysis.claims.base import Finding
 from interp_bench.analysis.controls import FalseDiscovery
 from interp_bench.analysis.reach import Reach
 from interp_bench.analysis.standings import Cost, Standing
@@ -39,6 +40,18 @@ def skill_text(skill: float) -> str:
     return f"{skill:.2f}" if round(skill, 2) else "0.00"
 
 
+def finding_text(finding: Finding) -> str:
+    """Return e.g. ``-0.012 (-0.034 to +0.010)``, the effect of a claim with its interval; ``-`` without."""
+    if finding.effect is None or finding.low is None or finding.high is None:
+        return NOTHING
+    return f"{_signed(finding.effect)} ({_signed(finding.low)} to {_signed(finding.high)})"
+
+
+def _signed(number: float) -> str:
+    """Return three decimals with a sign, and never ``-0.000``."""
+    return f"{number if round(number, 3) else 0.0:+.3f}"
+
+
 def discovery_rows(
     rows: Iterable[FalseDiscovery], controls: Iterable[Control], verdict: str
 ) -> list[list[str]]:
@@ -63,12 +76,20 @@ def discovery_rows(
 
 
 def seconds_text(seconds: float) -> str:
-    """Return e.g. ``3 ms``, ``0.45 s``, ``12 s``, ``3.5 min``."""
+    """Return e.g. ``3 ms``, ``0.45 s``, ``12 s``, ``3.5 min``, ``2.5 h``."""
     if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 else "<1 ms"
     if seconds < 9.95:
         return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 119.5 else f"{seconds / 60:.1f} min"
+    if seconds < 7197:
+        return f"{seconds:.0f} s" if seconds < 119.5 else f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:,.1f} h" if seconds < 3.6e8 else "> 100,000 h"
+
+
+def times_text(factor: float) -> str:
+    """Return e.g. ``1.2x``, ``9.7x``, ``120x``, ``3,000x``: two figures."""
+    rounded = float(f"{factor:.2g}")
+    return f"{rounded:,.1f}x".replace(".0x", "x") if rounded < 10 else f"{rounded:,.0f}x"
 
 
 def cost_text(cost: Cost | None) -> str:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 
-def path(text: str) -> Path:
+def path_of(text: str) -> Path:
     """Return a path.
 
     Raises:
@@ -18,7 +18,7 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def seed(text: str) -> int:
+def seed_of(text: str) -> int:
     """Return a seed, from 0 to 999999999.
 
     Raises:
@@ -29,7 +29,7 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def count(text: str) -> int:
+def count_of(text: str) -> int:
     """Return a number of trials, from 0 to 999999.
 
     Raises:
@@ -40,7 +40,7 @@ def count(text: str) -> int:
     return int(text)
 
 
-def tolerance(text: str) -> float:
+def tolerance_of(text: str) -> float:
     """Return a difference of skill, from 0 to 1.
 
     Raises:
