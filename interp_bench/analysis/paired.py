@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import t as student
-
-from interp_bench.analysis.stats import LEVEL, ROUNDING, Interval, t_interval
+from interp_bench.analysis.stats import LEVEL, ROUNDING, Interval, student_tail, t_interval
 
 Tendency = Literal["better", "worse", "same", "undecided"]
 
@@ -61,7 +59,7 @@ def paired(differences: Sequence[float]) -> Paired:
     except OverflowError:
         error = math.inf
     # The same change in every pair leaves no doubt that would be divided by.
-    p = 2 * float(student.sf(abs(interval.mean) / error, interval.n - 1)) if error else 0.0
+    p = 2 * student_tail(abs(interval.mean) / error, interval.n - 1) if error else 0.0
     return Paired(difference=interval, equal=equal, p=p)
 
 
