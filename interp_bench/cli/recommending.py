@@ -7,7 +7,11 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from interp_bench.cli import catalogue
+from interp_bench.analysis.recommend import ACCESS
+from interp_bench.cli import catalogue, quantities
+from interp_bench.cli.listing import MODALITIES
+from interp_bench.cli.parser import TRIALS, Commands
+from interp_bench.cli.values import path_of
 from interp_bench.errors import InterpBenchError, near_name
 
 if TYPE_CHECKING:
@@ -105,3 +109,29 @@ def _seconds_record(seconds: Interval | None) -> dict[str, float | None]:
     return {
         name: value if value is not None and math.isfinite(value) else None for name, value in values.items()
     }
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command `recommend`."""
+    added = commands.add_parser(
+        "recommend", help="which techniques to take for a model, what they cost, and on what that rests"
+    )
+    added.add_argument("--track", required=True, help="the question, such as circuits")
+    added.add_argument("--modality", required=True, choices=MODALITIES)
+    added.add_argument(
+        "--params",
+        required=True,
+        type=quantities.size,
+        metavar="SIZE",
+        help="of the model: 130m, 1.3b, 1.3e9",
+    )
+    added.add_argument(
+        "--budget", type=quantities.duration, metavar="TIME", help="of one call: 90s, 10min, 1h; default: any"
+    )
+    added.add_argument("--access", choices=ACCESS, help="the deepest that there is; default: all")
+    added.add_argument(
+        "--top", type=quantities.count, default=10, metavar="N", help="rows; default: %(default)s"
+    )
+    added.add_argument("--trials", type=path_of, default=TRIALS, help="folder; default: %(default)s")
+    added.add_argument("--json", action="store_true", help="print an object")
+    added.set_defaults(run=recommend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from interp_bench.analysis.cells import Cell
 from interp_bench.analysis.claims.base import (
     VERDICTS,
     Chart,
@@ -15,7 +16,16 @@ from interp_bench.analysis.claims.base import (
     Point,
     Verdict,
     evidence_of,
+    measured,
 )
+from interp_bench.analysis.claims.capability_window import CAPABILITY_WINDOW
+from interp_bench.analysis.claims.dictionaries_grow import DICTIONARIES_GROW
+from interp_bench.analysis.claims.image_or_lm import IMAGES_BETTER
+from interp_bench.analysis.claims.larger_lms import LARGER_LMS_BETTER, LARGER_LMS_WORSE
+from interp_bench.analysis.claims.more_work import MORE_WORK
+from interp_bench.analysis.claims.oversized_images import OVERSIZED_IMAGES
+from interp_bench.analysis.claims.size_or_capability import SIZE_OR_CAPABILITY
+from interp_bench.analysis.claims.superposition import SUPERPOSITION
 from interp_bench.harness.trial import Trial
 
 __all__ = [
@@ -31,21 +41,37 @@ __all__ = [
     "Verdict",
     "evidence_of",
     "findings_of",
+    "measured",
 ]
 
-CLAIMS: tuple[Claim, ...] = ()
+CLAIMS: tuple[Claim, ...] = (
+    LARGER_LMS_BETTER,
+    LARGER_LMS_WORSE,
+    MORE_WORK,
+    CAPABILITY_WINDOW,
+    IMAGES_BETTER,
+    OVERSIZED_IMAGES,
+    SIZE_OR_CAPABILITY,
+    SUPERPOSITION,
+    DICTIONARIES_GROW,
+)
 """In the order of every table."""
 
 
 def findings_of(
-    trials: Iterable[Trial], models: Iterable[ModelFacts] = (), claims: Iterable[Claim] = CLAIMS
+    trials: Iterable[Trial],
+    models: Iterable[ModelFacts] = (),
+    *,
+    claims: Iterable[Claim] = CLAIMS,
+    cells: Iterable[Cell] | None = None,
 ) -> tuple[tuple[Claim, Finding], ...]:
-    """Return every claim with what the trials say of it.
+    """Return claims, each with what the trials say of it.
 
     Args:
         trials: any trials, in any order.
         models: what else is known of their models, from models.yaml.
         claims: those that are asked for.
+        cells: those of the trials, where they are known already.
     """
-    evidence = evidence_of(trials, models)
-    return tuple((claim, claim.measure(evidence)) for claim in claims)
+    evidence = evidence_of(trials, models, cells)
+    return tuple((claim, measured(claim, evidence)) for claim in claims)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
+
+import numpy as np
 
 from interp_bench.analysis.cells import Cell, cells_of
 from interp_bench.harness.trial import Trial
@@ -24,7 +27,7 @@ class ModelFacts:
     Attributes:
         id, params, modality, ladder: as in its trials.
         axis: what the models of its ladder differ in, ``size`` or ``training``.
-        trained: whether its weights come from training rather than from a seed.
+        trained: whether its weights come from training rather than from a seed; None where that is not known.
         metric: what the published figure of its capability measures; empty where there is none.
         capability: that figure; None where there is none.
         steps: optimiser steps after which its weights were kept, on a ladder of training; else None.
@@ -36,7 +39,7 @@ class ModelFacts:
     modality: str
     ladder: str
     axis: str = "size"
-    trained: bool = False
+    trained: bool | None = None
     metric: str = ""
     capability: float | None = None
     steps: int | None = None
@@ -49,16 +52,13 @@ class Evidence:
 
     Attributes:
         trials: all of them, older ones and negative controls too.
+        cells: the newest of them by technique, task and model, without controls.
         models: facts by model id; a model of a trial that is not named here is known by its trials alone.
     """
 
     trials: tuple[Trial, ...]
+    cells: tuple[Cell, ...]
     models: Mapping[str, ModelFacts]
-
-    @cached_property
-    def cells(self) -> tuple[Cell, ...]:
-        """The newest trials by technique, task and model, without controls."""
-        return cells_of(self.trials)
 
     @cached_property
     def facts(self) -> Mapping[str, ModelFacts]:
@@ -174,11 +174,21 @@ class Claim:
     measure: Callable[[Evidence], Finding]
 
 
-def verdict_of(low: float, high: float) -> Verdict:
-    """Return ``supported`` for an interval above 0, ``against`` below 0, else ``undecided``."""
-    if low > 0:
+def verdict_of(low: float, high: float, than: float = 0.0) -> Verdict:
+    """Return ``supported`` for an interval above ``than``, ``against`` below it, else ``undecided``."""
+    if low > than:
         return "supported"
-    return "against" if high < 0 else "undecided"
+    return "against" if high < than else "undecided"
+
+
+def why(verdict: Verdict, than: float = 0.0) -> str:
+    """Return the reason of a verdict by an interval."""
+    words: dict[Verdict, str] = {
+        "supported": f"the whole interval lies above {than:g}",
+        "against": f"the whole interval lies below {than:g}",
+        "undecided": f"the interval holds {than:g}",
+    }
+    return words[verdict]
 
 
 def missing(unit: str, n_of: str, reason: str, *, scope: str = "", chart: Chart | None = None) -> Finding:
@@ -186,6 +196,31 @@ def missing(unit: str, n_of: str, reason: str, *, scope: str = "", chart: Chart 
     return Finding(verdict="undecided", unit=unit, n_of=n_of, reason=reason, scope=scope, chart=chart)
 
 
-def evidence_of(trials: Iterable[Trial], models: Iterable[ModelFacts] = ()) -> Evidence:
-    """Return the evidence of trials, with what else is known of their models."""
-    return Evidence(trials=tuple(trials), models=MappingProxyType({model.id: model for model in models}))
+def evidence_of(
+    trials: Iterable[Trial], models: Iterable[ModelFacts] = (), cells: Iterable[Cell] | None = None
+) -> Evidence:
+    """Return the evidence of trials.
+
+    Args:
+        trials: any trials, in any order.
+        models: what else is known of their models.
+        cells: those of the trials, where they are known already.
+    """
+    trials = tuple(trials)
+    return Evidence(
+        trials=trials,
+        cells=cells_of(trials) if cells is None else tuple(cells),
+        models=MappingProxyType({model.id: model for model in models}),
+    )
+
+
+def measured(claim: Claim, evidence: Evidence) -> Finding:
+    """Return the finding of a claim; one that is too large for numbers is none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        finding = claim.measure(evidence)
+    numbers = (finding.effect, finding.low, finding.high)
+    if all(number is None or math.isfinite(number) for number in numbers):
+        return finding
+    return missing(
+        finding.unit, finding.n_of, "some skills are too large to be averaged", scope=finding.scope
+    )
