@@ -121,6 +121,12 @@ class Grid:
         found: Floats = values @ self.operator.T
         return found
 
+    def centred(self, columns: Floats) -> Floats:
+        """Return columns over models without their means in each part, ``(n_models, k)``."""
+        part = np.eye(int(self.parts.max()) + 1)[self.parts]
+        found: Floats = columns - part @ (part.T @ columns / part.sum(axis=0)[:, None])
+        return found
+
     def deviations(self, values: Floats) -> Floats:
         """Return what is left of each value without its series and its model, ``(..., n)``."""
         rest = values - self.ease(values)[..., self.model]
@@ -223,7 +229,7 @@ def regress(grid: Grid, values: Floats, design: Floats, ladder: Ints) -> Fit:
     """
     df = degrees(grid, design.shape[1])
     part = np.eye(int(grid.parts.max()) + 1)[grid.parts]
-    centred = design - part @ (part.T @ design / part.sum(axis=0)[:, None])
+    centred = grid.centred(design)
     if df < 1 or np.linalg.matrix_rank(centred) < design.shape[1]:
         raise ValueError("too few models for this design")
     square = np.linalg.inv(centred.T @ centred)
