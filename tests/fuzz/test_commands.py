@@ -52,6 +52,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "show": {"": (*MODEL_IDS, *TASKS, "pca", "features/pca"), "--json": ()},
     "export": {"--store": PATHS, "--run-id": ("last", "r"), "--out": PATHS},
     "leaderboard": {"--trials": PATHS, "--out": PATHS, "--check": ()},
+    "claims": {"": ("larger-lms-better", "capability-window"), "--trials": PATHS, "--json": ()},
     "fetch": {"": MODEL_IDS},
     "certify": {"": (*TASKS, *MODEL_IDS), "--seed": ("0", "7", "-1", "9" * 20), "--dial": DIALS,
     "--json": ()},
@@ -135,6 +136,8 @@ def written(stream: io.TextIOWrapper) -> str:
 @example(["leaderboard", "--trials", "runs", "--out", "a" * 300])
 @example(["leaderboard", "--trials", "runs", "--out", SURROGATE])
 @example(["leaderboard", "--trials", "a" * 300])
+@example(["claims", "--trials", "runs"])
+@example(["claims", "larger-lms", "--trials", "runs"])
 @example(["leaderboard", "--trials", "runs", "--check", "--out", "x\ny"])
 @example(["export", "--store", "\x00"])
 @example(["export", "--store=--"])

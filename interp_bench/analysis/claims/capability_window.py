@@ -198,8 +198,7 @@ def _measure(evidence: Evidence) -> Finding:
     if window is None:
         return missing(axis.unit, "models", too_few(board, _NEEDS))
     chart = _chart(board, window, x, axis.title)
-    effect = Bounds(**{name: getattr(window.effect, name)[0] for name in ("effect", "low", "high")})
-    return finding_of(board, effect, axis.unit, chart=chart, more=_where(board, x, window))
+    return finding_of(board, window.effect.of(0), axis.unit, chart=chart, more=_where(board, x, window))
 
 
 def _where(board: Board, x: Floats, window: Window) -> str:
