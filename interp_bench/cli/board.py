@@ -57,10 +57,11 @@ def build(trials: Path, out: Path, *, pictures: Path) -> int:
     runtime.require()
     from interp_bench.board.site.build import build as build_site
     from interp_bench.board.site.pictures import pictures_of
+    from interp_bench.cli.claims import model_facts
     from interp_bench.cli.describing import cards, exhibits
 
     shown = pictures_of(pictures)
-    built = build_site(trials, out, exhibits=exhibits(), cards=cards(), pictures=shown)
+    built = build_site(trials, out, exhibits=exhibits(), cards=cards(), pictures=shown, facts=model_facts())
     size = f"{built.bytes / 1e6:.1f} MB"
     print(f"{out} written: {built.pages} pages in {built.files} files, {size}; open {out / 'index.html'}")
     return 0

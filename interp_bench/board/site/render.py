@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from interp_bench.board import figures
+from interp_bench.board.site.markup import rows_html
 from interp_bench.board.site.page import Page
 
 NAVIGATION = (
@@ -27,10 +28,9 @@ class Renderer:
 
     Args:
         common: for all pages.
-        paths: the pages that there are; others are left out of the navigation.
     """
 
-    def __init__(self, common: Mapping[str, Any], paths: frozenset[str]) -> None:
+    def __init__(self, common: Mapping[str, Any]) -> None:
         self._environment = Environment(
             loader=PackageLoader("interp_bench.board.site"),
             autoescape=True,
@@ -44,7 +44,8 @@ class Renderer:
         self._environment.globals |= {
             **common,
             "figures": figures,
-            "navigation": [(path, label) for path, label in NAVIGATION if path in paths],
+            "rows_html": rows_html,
+            "navigation": NAVIGATION,
         }
 
     def html(self, page: Page) -> str:
