@@ -178,7 +178,7 @@ def _spec(columns: int, lanes: int) -> dict[str, Any]:
                 "fate:N", scale=alt.Scale(domain=_FATES, range=[[1, 0], [7, 4], [2, 3]]), legend=legend
             ),
             strokeWidth=alt.StrokeWidth(
-                "fate:N", scale=alt.Scale(domain=_FATES, range=[2.6, 2.6, 1.4]), legend=legend
+                "fate:O", scale=alt.Scale(domain=_FATES, range=[2.6, 2.6, 1.4]), legend=legend
             ),
         )
     )
