@@ -1,70 +1,85 @@
-"""Published orderings of techniques, measured anew with this package.
+"""Measure published orderings anew: ``python -m benchmarks.reproduce [--section NAME] [--write PAGE]``.
 
-Run ``python benchmarks/reproduce [SECTION ...] [--seeds N] [--write benchmarks/reproduce.md]``. Verdicts are
-those of paired differences over seeds with 95% t-intervals: nothing is tuned until an ordering holds. A new
-section is a module beside this one with a ``SECTION``, and a line in ``SECTIONS``.
+Every section that is measured replaces its own file in ``results/``; the page is put together from all of
+them, each with its own day and versions. Exits with 1 where something does not hold and nothing explains it.
+A new section is a module beside this one with a ``SECTION``, and a name in ``SECTIONS``.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import features
-from orderings import Reproduction, Section
-from tabulate import tabulate
+from . import attribution, circuits, concepts, features
+from .measuring import measured
+from .page import judgements, page, told
+from .sections import Section
+from .stored import RESULTS, Result, load, save
 
-from interp_bench.analysis.stats import t_interval
-
-SECTIONS: dict[str, Section] = {section.name: section for section in (features.SECTION,)}
+SECTIONS: dict[str, Section] = {
+    section.name: section
+    for section in (features.SECTION, circuits.SECTION, concepts.SECTION, attribution.SECTION)
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure sections and print them."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args(arguments)
-    unknown = [name for name in options.sections if name not in SECTIONS]
-    if unknown:
-        parser.error(f"no section is called {unknown[0]!r}; there are {', '.join(SECTIONS)}")
-    parts = []
-    for name in options.sections or SECTIONS:
-        begun = time.process_time()
-        found = SECTIONS[name].measure(options.seeds)
-        parts.append(told(SECTIONS[name], found, options.seeds, time.process_time() - begun))
-        print(parts[-1], flush=True)
-    if options.write:
-        head = "# Published orderings, measured anew\n\nMade by `python benchmarks/reproduce`.\n\n"
-        options.write.write_text(head + "\n".join(parts), encoding="utf-8")
-    return 0
-
-
-def told(section: Section, found: Reproduction, seeds: int, seconds: float) -> str:
-    """Return a section in Markdown."""
-    metrics = list(found.values)
-    rows = [
-        [name, *(_interval(found.values[metric][name]) for metric in metrics)]
-        for name in found.values[metrics[0]]
-    ]
-    judged = [ordering.judged(found.values) for ordering in section.orderings]
-    heads = ("metric", "published ordering", "published values", "difference here", "verdict")
-    notes = "".join(f"{note}\n" for note in found.notes)
-    return (
-        f"## {section.title}\n\nPublished in {section.source}. {section.scale} "
-        f"{seeds} seeds, {seconds:.0f} s of one processor.\n\n"
-        f"{tabulate(rows, headers=('technique', *metrics), tablefmt='github')}\n\n"
-        f"{tabulate(judged, headers=heads, tablefmt='github')}\n\n{notes}"
+    """Measure sections, print them, and write the page."""
+    options = _parser().parse_args(arguments)
+    if options.brief and options.results.resolve() == RESULTS:
+        _parser().error(
+            "--brief says nothing of orderings and may not replace results; name a folder with --results"
+        )
+    command = " ".join(
+        ["python -m benchmarks.reproduce", *(arguments if arguments is not None else sys.argv[1:])]
     )
+    for name in [] if options.assemble else options.section or SECTIONS:
+        section = SECTIONS[name]
+        found = measured(
+            section, seeds=options.seeds, brief=options.brief, jobs=options.jobs, command=command
+        )
+        save(found, options.results)
+        print(told(section, found), flush=True)
+    everything = assembled(options.results)
+    if options.write:
+        options.write.write_text(page(everything), encoding="utf-8")
+    return 0 if options.brief or not unexplained(everything) else 1
 
 
-def _interval(values: Sequence[float]) -> str:
-    found = t_interval(values)
-    return f"{found.mean:.3f} ±{(found.high - found.low) / 2:.3f}"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks.reproduce", description=__doc__.partition(":")[0])
+    parser.add_argument(
+        "--section", action="append", choices=list(SECTIONS), help="measure this one (default: all)"
+    )
+    parser.add_argument("--seeds", type=int, help="plants a cell (default: as many as each section says)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
+    parser.add_argument(
+        "--write", type=Path, help="file for the page of all sections, such as docs/reproduction.md"
+    )
+    parser.add_argument("--assemble", action="store_true", help="measure nothing; put the page together anew")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the sections' files")
+    parser.add_argument(
+        "--brief", action="store_true", help="smallest cells and fewest steps, to try the code"
+    )
+    return parser
+
+
+def assembled(folder: Path = RESULTS) -> list[tuple[Section, Result]]:
+    """Return the sections that were measured, each with what was found last."""
+    return [
+        (section, found) for section in SECTIONS.values() if (found := load(section.name, folder)) is not None
+    ]
+
+
+def unexplained(found: Sequence[tuple[Section, Result]]) -> list[str]:
+    """Return statements that do not hold and that nothing is said about."""
+    return [
+        f"{section.name}: {one.statement} ({one.metric})"
+        for section, result in found
+        for one in judgements(section, result)
+        if one.verdict == "does not hold" and not one.explained
+    ]
 
 
 if __name__ == "__main__":

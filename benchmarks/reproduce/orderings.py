@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from interp_bench.analysis.stats import t_interval
+from interp_bench.analysis.stats import Interval, mean, t_interval
 
 ALIKE = 0.05
-"""Two techniques are alike where the interval of their difference is within this, either way."""
+"""What is not worse, or alike, has an interval of the difference that says so up to this."""
+
+Values = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""By metric, technique and unit: the seed or the circuit over which differences are paired."""
+Verdict = Literal["holds", "does not hold", "undecided"]
+Relation = Literal[">", ">=", "~"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What was found of one published statement.
+
+    Attributes:
+        metric: name of the metric.
+        statement: what was published, in signs.
+        published: the published values, as text.
+        found: what is measured here, with its interval, as text.
+        n: how many units it rests on.
+        verdict: whether it holds here.
+        explained: why it does not, as far as that is known.
+    """
+
+    metric: str
+    statement: str
+    published: str
+    found: str
+    n: int
+    verdict: Verdict
+    explained: str
+
+
+class Statement(Protocol):
+    """Something published that values can be held against."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that it is about."""
+
+    def judged(self, values: Values) -> Judged:
+        """Return what the values say of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,65 +59,113 @@ class Ordering:
     Attributes:
         metric: name of the metric.
         first, second: names of the techniques.
-        relation: ``>``, or ``~`` where they were published as equal.
+        relation: ``>``; ``>=`` where the first was published as no worse; ``~`` where they were alike.
         published: their published values, as text.
+        explained: why it does not hold here, where it does not.
     """
 
     metric: str
     first: str
     second: str
-    relation: Literal[">", "~"]
+    relation: Relation
+    published: str
+    explained: str = ""
+
+    def judged(self, values: Values) -> Judged:
+        """Return the 95% t-interval of the paired differences, and what it says."""
+        first, second = (values[self.metric][name] for name in (self.first, self.second))
+        if first.keys() != second.keys():
+            raise ValueError(f"{self.first} and {self.second} were not measured on the same units")
+        gap = t_interval([first[unit] - second[unit] for unit in first])
+        return Judged(
+            metric=self.metric,
+            statement=f"{self.first} {self.relation} {self.second}",
+            published=self.published,
+            found=f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]",
+            n=gap.n,
+            verdict=verdict(self.relation, gap),
+            explained=self.explained,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MostBelow:
+    """Most techniques were published as worse than one that is trivial.
+
+    Attributes:
+        metric: name of the metric.
+        bar: the trivial technique; all others that have values of the metric are held against it.
+        published: the published values, as text.
+        explained: why it does not hold here, where it does not.
+    """
+
+    metric: str
+    bar: str
+    published: str
+    explained: str = ""
+
+    def judged(self, values: Values) -> Judged:
+        """Return the 95% t-interval, over units, of the share that lies below the bar; most is above half."""
+        bar = values[self.metric][self.bar]
+        others = [found for name, found in values[self.metric].items() if name != self.bar]
+        shares = [mean([float(other[unit] < bar[unit]) for other in others]) for unit in bar]
+        share = t_interval(shares)
+        beyond = t_interval([one - 0.5 for one in shares])
+        return Judged(
+            metric=self.metric,
+            statement=f"most of {len(others)} < {self.bar}",
+            published=self.published,
+            found=f"{share.mean:.0%} below [{share.low:.0%}, {share.high:.0%}]"
+            if share.bounded
+            else f"{share.mean:.0%} below",
+            n=share.n,
+            verdict=verdict(">", beyond),
+            explained=self.explained,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Always:
+    """A bound that follows from definitions, so that one value below it is a mistake in the code.
+
+    Attributes:
+        metric: name of the metric.
+        least: no value lies below it, but for rounding.
+        published: where the bound comes from.
+    """
+
+    metric: str
+    least: float
     published: str
 
-    def judged(self, values: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
-        """Return a row: the comparison, what was published, the paired difference here, and the verdict.
+    def judged(self, values: Values) -> Judged:
+        """Return the least value."""
+        found = [value for units in values[self.metric].values() for value in units.values()]
+        lowest = min(found)
+        return Judged(
+            metric=self.metric,
+            statement=f">= {self.least:g}, always",
+            published=self.published,
+            found=f"least {lowest:.4f}",
+            n=len(found),
+            verdict="holds" if lowest >= self.least - 1e-6 else "does not hold",
+            explained="",
+        )
 
-        Args:
-            values: by metric and technique, one value per seed.
-        """
-        pairs = zip(values[self.metric][self.first], values[self.metric][self.second], strict=True)
-        found = t_interval([a - b for a, b in pairs])
-        comparison = f"{self.first} {self.relation} {self.second}"
-        difference = f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
-        return [self.metric, comparison, self.published, difference, self._verdict(found.low, found.high)]
 
-    def _verdict(self, low: float, high: float) -> str:
-        if self.relation == ">":
-            return "holds" if low > 0 else "does not hold" if high < 0 else "undecided"
-        if low >= -ALIKE and high <= ALIKE:
+def verdict(relation: Relation, gap: Interval) -> Verdict:
+    """Return what the interval of a difference says of a published relation."""
+    if relation == "~":
+        if gap.low >= -ALIKE and gap.high <= ALIKE:
             return "holds"
-        return "does not hold" if low > ALIKE or high < -ALIKE else "undecided"
+        return "does not hold" if gap.low > ALIKE or gap.high < -ALIKE else "undecided"
+    bar = 0.0 if relation == ">" else -ALIKE
+    if gap.n > 1 and gap.low > bar:
+        return "holds"
+    return "does not hold" if gap.n > 1 and gap.high < bar else "undecided"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reproduction:
-    """What one section measured.
-
-    Attributes:
-        values: by metric and technique, one value per seed.
-        notes: sentences on what was chosen and found on the way.
-    """
-
-    values: Mapping[str, Mapping[str, Sequence[float]]]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """One published result that is measured anew.
-
-    Attributes:
-        name: what the command calls it.
-        title: what the table calls it.
-        source: where it was published.
-        scale: how the set-up here differs.
-        orderings: what was published.
-        measure: measures it over that many seeds.
-    """
-
-    name: str
-    title: str
-    source: str
-    scale: str
-    orderings: tuple[Ordering, ...]
-    measure: Callable[[int], Reproduction]
+def interval_of(found: Sequence[float]) -> str:
+    """Return a mean and half its 95% interval, as text."""
+    interval = t_interval(found)
+    return f"{interval.mean:.3f}" + (f" ±{interval.half:.3f}" if math.isfinite(interval.half) else "")

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scipy.stats import t as student
 
@@ -77,9 +78,15 @@ def t_interval(values: Sequence[float], *, comparisons: int = 1, level: float = 
     if len(values) == 1:
         return Interval(mean=centre, low=-math.inf, high=math.inf, n=1)
     error = (1.0 - level) / comparisons
-    quantile = float(student.isf(error / 2, len(values) - 1))
+    quantile = _quantile(error / 2, len(values) - 1)
     try:
         half = quantile * statistics.stdev(values) / math.sqrt(len(values))
     except OverflowError:
         half = math.inf
     return Interval(mean=centre, low=centre - half, high=centre + half, n=len(values))
+
+
+@lru_cache(maxsize=4096)
+def _quantile(tail: float, freedom: int) -> float:
+    """Return the upper quantile of Student's t; thousands of cells ask for the same few."""
+    return float(student.isf(tail, freedom))

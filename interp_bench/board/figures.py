@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from interp_bench.analysis.cells import Cell
+from interp_bench.analysis.claims.base import Finding
 from interp_bench.analysis.controls import FalseDiscovery
 from interp_bench.analysis.reach import Reach
 from interp_bench.analysis.standings import Cost, Standing
@@ -37,6 +38,18 @@ def interval_text(interval: Interval | None) -> str:
 def skill_text(skill: float) -> str:
     """Return two decimals, and never ``-0.00``."""
     return f"{skill:.2f}" if round(skill, 2) else "0.00"
+
+
+def finding_text(finding: Finding) -> str:
+    """Return e.g. ``-0.012 (-0.034 to +0.010)``, the effect of a claim with its interval; ``-`` without."""
+    if finding.effect is None or finding.low is None or finding.high is None:
+        return NOTHING
+    return f"{_signed(finding.effect)} ({_signed(finding.low)} to {_signed(finding.high)})"
+
+
+def _signed(number: float) -> str:
+    """Return three decimals with a sign, and never ``-0.000``."""
+    return f"{number if round(number, 3) else 0.0:+.3f}"
 
 
 def discovery_rows(

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from interp_bench.cli.parser import PICTURES, TRIALS, Commands
+from interp_bench.cli.values import path_of
 from interp_bench.errors import InterpBenchError, StoreError, near_name
 from interp_bench.harness.folders import is_file
 from interp_bench.harness.lines import read_lines
-from interp_bench.harness.store import Store
+from interp_bench.harness.store import DEFAULT_PATH, Store
 
 if TYPE_CHECKING:
     from interp_bench.harness.trial import Trial
@@ -47,8 +49,8 @@ def build(trials: Path, out: Path, *, pictures: Path) -> int:
         pictures: folder of pictures of answers; where there is none, pages go without.
 
     Raises:
-        InterpBenchError: trials or pictures cannot be read, the folder cannot be written or holds something else, or
-            a library of the extra ``site`` is not installed.
+        InterpBenchError: trials or pictures cannot be read, the folder cannot be written or
+            holds something else, or a library of the extra ``site`` is not installed.
     """
     from interp_bench.board.site import runtime
 
@@ -92,3 +94,35 @@ def _only(trials: Sequence[Trial], name: str, noun: str, of: Callable[[Trial], s
         listed = f"; there are {', '.join(known)}" if known else ""
         raise InterpBenchError(f"no trial is of the {noun} {name!r}{near_name(name, known)}{listed}")
     return kept
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands `board ...`."""
+    group = commands.add_parser("board", help="show what stored trials say, or make a site of it")
+    boards = group.add_subparsers(dest="board_command", required=True, metavar="COMMAND")
+    shown = boards.add_parser("show", help="print the tables of the leaderboard")
+    shown.add_argument("--track", help="only this track")
+    shown.add_argument("--ladder", help="only models of this ladder")
+    source = shown.add_mutually_exclusive_group()
+    source.add_argument(
+        "--trials", type=path_of, default=TRIALS, help="folder or file of *.jsonl; default: %(default)s"
+    )
+    source.add_argument(
+        "--store", type=path_of, nargs="?", const=DEFAULT_PATH, help="a store instead; alone: %(const)s"
+    )
+    shown.set_defaults(
+        run=lambda options: show(
+            options.trials, store=options.store, track=options.track, ladder=options.ladder
+        )
+    )
+    made = boards.add_parser("build", help="write a site that works from a disk, without a server")
+    made.add_argument(
+        "--out", type=path_of, required=True, help="a new or empty folder, or a site to replace"
+    )
+    made.add_argument(
+        "--trials", type=path_of, default=TRIALS, help="folder or file of *.jsonl; default: %(default)s"
+    )
+    made.add_argument(
+        "--pictures", type=path_of, default=PICTURES, help="folder of pictures; default: %(default)s"
+    )
+    made.set_defaults(run=lambda options: build(options.trials, options.out, pictures=options.pictures))

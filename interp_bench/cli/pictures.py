@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from interp_bench.board.figures import skill_text
 from interp_bench.board.files import write_whole
+from interp_bench.cli.parser import PICTURES, Commands
+from interp_bench.cli.values import path_of, seed_of
 from interp_bench.errors import InterpBenchError
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from interp_bench.harness.snapshots.stored import Snapshot
     from interp_bench.registry.spec import ModelSpec
     from interp_bench.tracks.catalogue import Task, Technique
+
 
 SCENES = (
     ("attribution/token_evidence", "native-150k"),
@@ -131,3 +134,21 @@ def _cells(techniques: Sequence[Technique], task: Task, spec: ModelSpec, seed: i
         floors={track: CATALOGUE.floor_of(track)},
     )
     return (cell for cell in grid.cells if cell.row.technique is not None)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command `pictures`."""
+    taken = commands.add_parser("pictures", help="store pictures of answers beside what was planted")
+    taken.add_argument(
+        "--technique",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one, by name or pattern (repeatable)",
+    )
+    taken.add_argument("--model", metavar="ID", help="on this model; default: a small one of each kind")
+    taken.add_argument("--seed", type=seed_of, default=0, help="default: %(default)s")
+    taken.add_argument("--out", type=path_of, default=PICTURES, help="folder; default: %(default)s")
+    taken.set_defaults(
+        run=lambda options: pictures(options.technique, options.model, options.seed, options.out)
+    )

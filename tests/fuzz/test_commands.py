@@ -52,6 +52,15 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "show": {"": (*MODEL_IDS, *TASKS, "pca", "features/pca"), "--json": ()},
     "export": {"--store": PATHS, "--run-id": ("last", "r"), "--out": PATHS},
     "leaderboard": {"--trials": PATHS, "--out": PATHS, "--check": ()},
+    "board": {
+        "": ("show", "show", "show"), "--track": ("features", "circuits"), "--ladder": ("native-ln", "pair"),
+        "--trials": PATHS, "--store": PATHS,
+    },
+    "submit": {"--run": ("last", "r"), "--store": PATHS, "--out": PATHS, "--note": ("by me",)},
+    "verify": {
+        "": ("mine.json", *PATHS), "--seed": ("0", "-1"), "--tolerance": ("0", "0.5", "nan"), "--out": PATHS,
+        "--technique": PATHS,
+    },
     "fetch": {"": MODEL_IDS},
     "certify": {"": (*TASKS, *MODEL_IDS), "--seed": ("0", "7", "-1", "9" * 20), "--dial": DIALS,
     "--json": ()},
@@ -84,7 +93,7 @@ def stays_here(word: str) -> bool:
 
 
 arguments = st.one_of(
-    *map(given_to, OPTIONS),
+    *(given_to(name) for name in OPTIONS if name != "verify"),
     *map(given_to, ("export", "leaderboard", "certify")),
     st.lists(mixed_case(FLAGS), max_size=3),
 ).map(lambda found: list(filter(stays_here, found)))

@@ -35,10 +35,10 @@ def curves() -> Spec:
     # Bands and lines take their colours by channels of their own, so that marks have one legend.
     colour = alt.Color("series:N", title=None, legend=_LEGEND)
     shape = alt.Shape("series:N", title=None, legend=_LEGEND)
-    band = rows.mark_area(opacity=0.14, clip=True, interpolate="monotone", aria=False).encode(
+    band = rows.mark_area(opacity=0.14, clip=True, aria=False).encode(
         x=x, y=alt.Y("low:Q", scale=_SKILL), y2="high:Q", fill=alt.Fill("series:N", legend=None)
     )
-    line = rows.mark_line(clip=True, interpolate="monotone", strokeWidth=2, aria=False).encode(
+    line = rows.mark_line(clip=True, strokeWidth=2, aria=False).encode(
         x=x, y=_skill_axis("skill:Q"), stroke=alt.Stroke("series:N", legend=None)
     )
     points = rows.mark_point(filled=True, size=60, clip=True, opacity=1, aria=False).encode(

@@ -44,7 +44,7 @@ def cost(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]) 
     )
     figure = Figure(
         id="cost",
-        caption="Skill against the seconds of an answer, on models of about one size. Nothing that costs less "
+        caption="Skill against the seconds of an answer, on models of about one size. Nothing cheaper "
         "beats what stands on the dashed line; what was scored on fewer cells takes no part in it.",
         alt="Scatter chart of skill against seconds; the table below holds its numbers.",
         spec=specs["cost"],

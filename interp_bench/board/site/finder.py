@@ -43,7 +43,7 @@ def _row(band: Band, study: Study, links: Links) -> Row | None:
     best = band.complete[0]
     row, cost = best.standing, best.standing.cost
     reaches = modality_reaches(study, row, band.modality)
-    noun = {"lm": "language models", "image": "image networks"}.get(band.modality, band.modality)
+    noun = {"lm": "LMs", "image": "image nets"}.get(band.modality, band.modality)
     return Row(
         entries=(
             Entry(text=f"{band.track} in {noun}", href=f"#track-{band.track}"),

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from interp_bench.board import figures
+from interp_bench.board.site.markup import rows_html
 from interp_bench.board.site.page import Page
 
 NAVIGATION = (
@@ -44,6 +45,7 @@ class Renderer:
         self._environment.globals |= {
             **common,
             "figures": figures,
+            "rows_html": rows_html,
             "navigation": [(path, label) for path, label in NAVIGATION if path in paths],
         }
 

@@ -1,0 +1,1 @@
+"""Published orderings of techniques, measured anew with this package on planted truth."""
