@@ -19,7 +19,6 @@ everything else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,9 +189,3 @@ def _derivatives(values: Array, known: Array, held: npt.NDArray[np.bool_]) -> tu
         ]
     )
     return gradient, curvature
-
-
-def indicators(names: Sequence[str]) -> Array:
-    """Return ``[distinct, names]``: 1 where a name is the distinct one, these in sorted order."""
-    distinct = sorted(set(names))
-    return np.array([[float(name == other) for name in names] for other in distinct])

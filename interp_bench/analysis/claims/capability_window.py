@@ -71,26 +71,36 @@ def two_lines(grid: Grid, values: Floats, x: Floats, ladder: Ints) -> Window | N
     if len(known) < 2 * SIDE:
         return None
     ease = grid.ease(values)
-    errors = np.array(
-        [_error(ease, grid, [np.minimum(x - at, 0.0), np.maximum(x - at, 0.0)]) for at in breaks]
-    )
+    bends = [_least_squares(ease, grid, np.column_stack(_bent(x - at))) for at in breaks]
+    errors = np.array([error for _, error in bends])
     df = max(len(x) - int(grid.parts.max()) - 4, 1)
     bound = errors.min() * (1 + fisher.ppf(LEVEL, 1, df) / df)
     flat = breaks[errors <= bound + 1e-15]
-    first = regress(grid, values, _two(x, float(breaks[errors.argmin()])), ladder)
-    z = [abs(float(first.coefficients[i])) / math.sqrt(float(first.models[i, i]) or 1.0) for i in (0, 1)]
-    share = z[1] / sum(z) if sum(z) > 0 else 0.5
+    z, _ = _least_squares(ease, grid, _two(x, float(breaks[errors.argmin()])))
+    share = z[1] / (z[0] + z[1]) if z[0] + z[1] > 0 else 0.5
     at = float(np.quantile(flat, share, method="nearest"))
     fit = regress(grid, values, _two(x, at), ladder)
     effect = smaller(fit.bounds(1.0, 0.0, 0.0), fit.bounds(0.0, -1.0, 0.0))
     return Window(fit=fit, effect=effect, at=at, low=float(flat[0]), high=float(flat[-1]))
 
 
-def _error(ease: Floats, grid: Grid, columns: list[Floats]) -> float:
-    """Return the squared error of a fit of the ease by columns, with a constant in each part."""
-    design = np.column_stack([*columns, np.eye(int(grid.parts.max()) + 1)[grid.parts]])
-    rest = ease - design @ np.linalg.lstsq(design, ease, rcond=None)[0]
-    return float(rest @ rest)
+def _bent(x: Floats) -> tuple[Floats, Floats]:
+    return np.minimum(x, 0.0), np.maximum(x, 0.0)
+
+
+def _least_squares(ease: Floats, grid: Grid, columns: Floats) -> tuple[Floats, float]:
+    """Fit the ease by columns, with a constant in each part.
+
+    Returns:
+        Each coefficient over its standard error, without its sign and but for a common factor; and the
+        squared error.
+    """
+    design = np.column_stack([columns, np.eye(int(grid.parts.max()) + 1)[grid.parts]])
+    inverse = np.linalg.pinv(design)
+    found = inverse @ ease
+    rest = ease - design @ found
+    spread = np.sqrt((inverse**2).sum(axis=1))
+    return np.abs(found) / np.where(spread > 0, spread, 1.0), float(rest @ rest)
 
 
 def _two(x: Floats, at: float) -> Floats:

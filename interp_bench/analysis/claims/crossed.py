@@ -35,6 +35,11 @@ Part = tuple[Floats, float]
 """A variance and its degrees of freedom."""
 
 
+FEW_LADDERS = 1.5
+ENOUGH_LADDERS = 2.5
+"""Ladders, by ``Fit.ladders_behind``, from which what ladders differ in counts: somewhat, and in full."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """An effect with its 95% interval; arrays where many boards are fitted at once.
@@ -152,7 +157,8 @@ class Fit:
     Attributes:
         coefficients: ``(..., k)``.
         models, ladders, techniques: covariances over each, ``(..., k, k)``; zeros for a single one.
-        df: degrees of freedom of the three.
+        df: degrees of freedom of models and techniques.
+        information: covariance over models, but for the noise, split by ladders, ``(n_ladders, k, k)``.
         intercepts: of each part, ``(..., n_parts)``.
     """
 
@@ -160,27 +166,34 @@ class Fit:
     models: Floats
     ladders: Floats
     techniques: Floats
-    df: tuple[int, int, int]
+    df: tuple[int, int]
+    information: Floats
     intercepts: Floats
 
     def bounds(self, *weights: float) -> Bounds:
         """Return a weighted sum of the coefficients with its interval.
 
-        With three ladders or more the wider of two intervals counts: that by which models are drawn from
+        Where ladders are enough, the wider of two intervals counts: that by which models are drawn from
         many, or that by which ladders are. Two ladders say little of ladders, so there it is the one
-        of the larger variance.
+        of the larger variance; of a single one nothing is known.
         """
         c = np.asarray(weights)
         models, ladders, techniques = (c @ v @ c for v in (self.models, self.ladders, self.techniques))
         effect = self.coefficients @ c
-        over_techniques = (techniques, max(self.df[2], 1))
+        over_techniques = (techniques, max(self.df[1], 1))
         by_models = bounds_of(effect, [(models, self.df[0]), over_techniques])
-        if self.df[1] < 1:
+        many = self.ladders_behind(*weights)
+        if many < FEW_LADDERS:
             return by_models
-        by_ladders = bounds_of(effect, [(ladders, self.df[1]), over_techniques])
-        return wider(
-            by_models, by_ladders, by_ladders.high > by_models.high if self.df[1] > 1 else ladders > models
-        )
+        by_ladders = bounds_of(effect, [(ladders, many - 1), over_techniques])
+        enough = many >= ENOUGH_LADDERS
+        return wider(by_models, by_ladders, by_ladders.high > by_models.high if enough else ladders > models)
+
+    def ladders_behind(self, *weights: float) -> float:
+        """Return on how many ladders a weighted sum rests: fewer where one tells most of it (Kish 1965)."""
+        c = np.asarray(weights)
+        shares = c @ self.information @ c
+        return float(shares.sum() ** 2 / (shares**2).sum())
 
     def partial_r2(self, column: int) -> Floats:
         """Return the share of the spread over models that one column explains beside the others."""
@@ -225,7 +238,10 @@ def regress(grid: Grid, values: Floats, design: Floats, ladder: Ints) -> Fit:
         models=noise[..., None, None] * square,
         ladders=_jackknife(rest, centred, ladder),
         techniques=_sandwich(grid.deviations(values), solve @ grid.operator, grid.technique),
-        df=(df, int(ladder.max()), grid.techniques - 1),
+        df=(df, grid.techniques - 1),
+        information=np.stack(
+            [solve[:, ladder == one] @ solve[:, ladder == one].T for one in range(int(ladder.max()) + 1)]
+        ),
         intercepts=(ease @ part) / parts - coefficients @ (part.T @ design / parts[:, None]).T,
     )
 
