@@ -13,7 +13,7 @@ def add_to(commands: Commands) -> None:
     _add_verify(commands)
 
 
-def _add_submit(commands: argparse._SubParsersAction[Any]) -> None:
+def _add_submit(commands: Commands) -> None:
     submit = commands.add_parser(
         "submit", help="pack the trials of a run into one file that others can check"
     )
@@ -28,7 +28,7 @@ def _add_submit(commands: argparse._SubParsersAction[Any]) -> None:
     )
 
 
-def _add_verify(commands: argparse._SubParsersAction[Any]) -> None:
+def _add_verify(commands: Commands) -> None:
     verify = commands.add_parser("verify", help="check a submission, and run a sample of it again here")
     verify.add_argument("file", type=values.path_of, metavar="FILE", help="from `interp-bench submit`")
     verify.add_argument(

@@ -7,9 +7,23 @@ from pathlib import Path
 import pytest
 
 from interp_bench.cli import main
+from interp_bench.cli.catalogue import PACKAGE, load_entries
 from interp_bench.harness.snapshots.stored import Snapshot, read_snapshots
 
+COMMITTED = Path(__file__).resolve().parents[2] / "leaderboard" / "pictures"
 TECHNIQUES = ("attribution/input_x_gradient", "circuits/eap", "neurons", "mean_difference", "hotflip")
+
+
+def test_committed_pictures_are_of_techniques_and_tasks_as_they_are() -> None:
+    """A version that was raised makes pictures stale; make them anew with: interp-bench pictures."""
+    techniques, tasks = load_entries()
+    versions = {entry.id: entry.version for entry in techniques if entry.origin.is_relative_to(PACKAGE)}
+    asked = {entry.id: entry.version for entry in tasks}
+    shown = read_snapshots(COMMITTED)
+    assert {f"{s.track}/{s.technique}": s.technique_version for s in shown} == versions
+    assert {s.file_name for s in shown} == {path.name for path in COMMITTED.glob("*.json")}
+    assert [s.file_name for s in shown if asked[f"{s.track}/{s.task}"] != s.task_version] == []
+    assert all(path.stat().st_size < 64_000 for path in COMMITTED.iterdir())
 
 
 def taken(folder: Path, *more: str) -> tuple[int, dict[str, bytes], tuple[Snapshot, ...]]:

@@ -41,6 +41,9 @@ DIALS = (
     "ratio=null",
     'ratio="x"', "ratio=", "=1", "ratio=" + "9" * 99, "ratio=" + "[" * 99, "samples=1.5",
 )  # fmt: skip
+SIZES = ("1.3b", "135,000,000", "1e9", "1e99", "0", "-1", "nan", "inf", "1e400", "٣k", "9" * 99 + "m")
+TIMES = ("10min", "90s", "1h", "1e99h", "0s", "-1s", "nan", "10", "1e-400s", "٣s")
+ADVISED = ["recommend", "--track", "features", "--modality", "lm", "--params", "1.3b"]
 OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "models": {
         "--tier": ("quick", "standard", "full"), "--ladder": ("native-ln", "pair"), "--modality": ("lm",
@@ -61,6 +64,12 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "": ("mine.json", *PATHS), "--seed": ("0", "-1"), "--tolerance": ("0", "0.5", "nan"), "--out": PATHS,
         "--technique": PATHS,
     },
+    "recommend": {
+        "--track": ("features", "circuits"), "--modality": ("lm", "image"), "--params": SIZES,
+        "--budget": TIMES, "--access": ("forward", "gradients"), "--top": ("3", "0", "9" * 30),
+        "--trials": PATHS, "--json": (),
+    },
+    "claims": {"": ("larger-lms-better", "capability-window"), "--trials": PATHS, "--json": ()},
     "fetch": {"": MODEL_IDS},
     "certify": {"": (*TASKS, *MODEL_IDS), "--seed": ("0", "7", "-1", "9" * 20), "--dial": DIALS,
     "--json": ()},
@@ -81,6 +90,8 @@ def given_to(command: str) -> st.SearchStrategy[list[str]]:
             parts.append(value.map(lambda text, name=name: [f"{name}={text}"]))
     parts.append(st.one_of(words, st.sampled_from(FLAGS)).map(lambda word: [word]))
     many = st.lists(st.one_of(parts), max_size=4).map(lambda found: [word for part in found for word in part])
+    if command == "recommend":
+        many = st.one_of(many, many.map(lambda rest: [*ADVISED[1:], "--trials", "runs", *rest]))
     if command == "certify":
         whole = st.tuples(st.sampled_from(TASKS), st.sampled_from(MODEL_IDS)).map(list)
         many = st.one_of(many, st.builds(list.__add__, whole, many))
@@ -144,6 +155,8 @@ def written(stream: io.TextIOWrapper) -> str:
 @example(["leaderboard", "--trials", "runs", "--out", "a" * 300])
 @example(["leaderboard", "--trials", "runs", "--out", SURROGATE])
 @example(["leaderboard", "--trials", "a" * 300])
+@example(["claims", "--trials", "runs"])
+@example(["claims", "larger-lms", "--trials", "runs"])
 @example(["leaderboard", "--trials", "runs", "--check", "--out", "x\ny"])
 @example(["export", "--store", "\x00"])
 @example(["export", "--store=--"])
@@ -158,6 +171,10 @@ def written(stream: io.TextIOWrapper) -> str:
 @example(["certify", "dictionary", "native-small", "--dial", "ratio=" + "1" + "0" * 400])
 @example(["certify", "dictionary", "native-small", "--dial", "ratio=" + "[" * 5000])
 @example(["show", SURROGATE])
+@example([*ADVISED, "--trials", "runs"])
+@example([*ADVISED, "--trials", "runs", "--budget", "1e99h", "--json"])
+@example([*ADVISED, "--trials", "a" * 300])
+@example([*ADVISED, "--params", "1e400"])
 @example(["fetch", "resnet-absent", "native-small"])
 @given(arguments)
 def test_it_ends_with_a_status_and_at_most_one_line(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interp_bench.analysis.claims.base import Chart, Finding, Line, Point, Verdict, missing, verdict_of, why
-from interp_bench.analysis.claims.crossed import Bounds, Fit, Floats, degrees, regress
+from interp_bench.analysis.claims.crossed import ENOUGH_LADDERS, Bounds, Fit, Floats, degrees, regress
 from interp_bench.analysis.claims.observations import Board, Observation, board_of
 from interp_bench.analysis.claims.scope import counted, models_of, scope_of
 
@@ -17,9 +17,6 @@ LEAST_FREEDOM = 2
 """Degrees of freedom that models must leave: with one, an interval is 12.7 standard errors to a side."""
 
 LEAST_TECHNIQUES = 3
-
-ENOUGH_LADDERS = 3
-"""Ladders from which a slope is tested against what ladders differ in."""
 
 SKILL_PER_DECADE = "skill per decade of parameters"
 

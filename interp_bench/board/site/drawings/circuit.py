@@ -25,6 +25,7 @@ _FATES = ("planted and found", "planted, missed", "found, not planted")
 _COLUMN = 58
 _LANE = 50
 _CLEAR = 0.45  # lanes between a node and an edge that passes it by
+_APART = 0.3  # lanes between the letters of two edges that end at one node
 _BESIDE = 0.16  # lanes between two edges that join the same nodes
 
 Point = tuple[float, float]
@@ -34,15 +35,14 @@ def draw(content: Circuit) -> Drawing:
     """Draw nodes in columns, in order of computation, and edges from left to right."""
     places = _places(content)
     curves: list[dict[str, Any]] = []
-    ports = []
+    ports: dict[str, list[tuple[Point, str]]] = {}
     for n, (edges, way) in enumerate(_bundles(content, places)):
         letters = " ".join(edge.port for edge in edges if edge.port)
         name = f"{edges[0].source} to {edges[0].destination}{f' ({letters})' if letters else ''}"
         same = {"edge": n, "name": name, "fate": _fate(edges[0])}
         curves += [{**same, "step": i, "x": x, "y": y} for i, (x, y) in enumerate(way)]
         if letters:
-            x, y = _before_the_end(way)
-            ports.append({"x": x, "y": y, "port": letters})
+            ports.setdefault(edges[0].destination, []).append((_before_the_end(way), letters))
     nodes = [{"node": name.rpartition(".")[2], "x": x, "y": y} for name, (x, y) in places.items()]
     columns = [
         {"x": x, "column": names[0].rpartition(".")[0]}
@@ -51,7 +51,7 @@ def draw(content: Circuit) -> Drawing:
     ]
     lanes = max(len(names) for names in content.columns)
     spec = filled(
-        _spec(len(content.columns), lanes), curves=curves, nodes=nodes, ports=ports, columns=columns
+        _spec(len(content.columns), lanes), curves=curves, nodes=nodes, ports=_labels(ports), columns=columns
     )
     return Drawing(
         title="Circuit beside the planted one", caption=_caption(content), alt=_alt(content), spec=spec
@@ -120,6 +120,20 @@ def _before_the_end(way: list[Point]) -> Point:
     return round(x2 - (x2 - x) * part, 3), round(y2 - (y2 - y) * part, 3)
 
 
+def _labels(ports: Mapping[str, list[tuple[Point, str]]]) -> list[dict[str, Any]]:
+    """Return the letters at the ends of edges, moved apart where several meet at one node."""
+    labels = []
+    for found in ports.values():
+        ordered = sorted(found, key=lambda one: (one[0][1], one[1]))
+        middle = sum(y for (_, y), _ in ordered) / len(ordered)
+        least = middle - _APART * (len(ordered) - 1) / 2
+        for (x, y), letters in ordered:
+            y = max(y, least) if len(ordered) > 1 else y
+            labels.append({"x": x, "y": round(y, 3), "port": letters})
+            least = y + _APART
+    return labels
+
+
 def _fate(edge: DrawnEdge) -> str:
     if edge.planted:
         return _FATES[0] if edge.found else _FATES[1]
@@ -172,13 +186,13 @@ def _spec(columns: int, lanes: int) -> dict[str, Any]:
             detail="edge:N",
             tooltip="name:N",
             color=alt.Color(
-                "fate:N", scale=alt.Scale(domain=_FATES, range=[AGREES, MISSED, WRONG]), legend=legend
+                "fate:O", scale=alt.Scale(domain=_FATES, range=[AGREES, MISSED, WRONG]), legend=legend
             ),
             strokeDash=alt.StrokeDash(
-                "fate:N", scale=alt.Scale(domain=_FATES, range=[[1, 0], [7, 4], [2, 3]]), legend=legend
+                "fate:O", scale=alt.Scale(domain=_FATES, range=[[1, 0], [7, 4], [2, 3]]), legend=legend
             ),
             strokeWidth=alt.StrokeWidth(
-                "fate:N", scale=alt.Scale(domain=_FATES, range=[2.6, 2.6, 1.4]), legend=legend
+                "fate:O", scale=alt.Scale(domain=_FATES, range=[2.6, 2.6, 1.4]), legend=legend
             ),
         )
     )

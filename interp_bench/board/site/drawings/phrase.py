@@ -43,9 +43,9 @@ def _spec() -> dict[str, Any]:
     )
     truth = [True, False]
     marks = base.mark_point(filled=True, opacity=1, strokeWidth=1.5).encode(
-        shape=alt.Shape("fits:N", scale=alt.Scale(domain=truth, range=["square", "circle"]), legend=None),
-        size=alt.Size("fits:N", scale=alt.Scale(domain=truth, range=[380, 90]), legend=None),
-        stroke=alt.Stroke("fits:N", scale=alt.Scale(domain=truth, range=[AGREES, MISSED]), legend=None),
-        fill=alt.Fill("fits:N", scale=alt.Scale(domain=truth, range=[AGREES, "transparent"]), legend=None),
+        shape=alt.Shape("fits:O", scale=alt.Scale(domain=truth, range=["square", "circle"]), legend=None),
+        size=alt.Size("fits:O", scale=alt.Scale(domain=truth, range=[380, 90]), legend=None),
+        stroke=alt.Stroke("fits:O", scale=alt.Scale(domain=truth, range=[AGREES, MISSED]), legend=None),
+        fill=alt.Fill("fits:O", scale=alt.Scale(domain=truth, range=[AGREES, "transparent"]), legend=None),
     )
     return spec_of(marks.properties(width=alt.Step(70), height=alt.Step(36)))
