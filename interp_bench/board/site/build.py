@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from interp_bench.analysis.claims import ModelFacts
 from interp_bench.board import figures
 from interp_bench.board.gallery import Exhibit
 from interp_bench.board.site import charts, runtime
 from interp_bench.board.site.cards import ModelCard
+from interp_bench.board.site.claim_page import claim_page
 from interp_bench.board.site.cliffs import cliffs
 from interp_bench.board.site.cost import cost
 from interp_bench.board.site.heat import heat
@@ -26,6 +28,7 @@ from interp_bench.board.site.render import Renderer
 from interp_bench.board.site.slim import read_slim
 from interp_bench.board.site.study import Study, study_of
 from interp_bench.board.site.technique_pages import technique_pages
+from interp_bench.board.site.transfer_page import transfer_page
 from interp_bench.board.site.truth import truth
 from interp_bench.errors import StoreError
 
@@ -51,6 +54,7 @@ def build(
     exhibits: Iterable[Exhibit] = (),
     cards: Iterable[ModelCard] = (),
     pictures: Iterable[Picture] = (),
+    facts: Iterable[ModelFacts] = (),
 ) -> Built:
     """Write the site into a folder; a site that was there before is replaced as a whole.
 
@@ -60,13 +64,17 @@ def build(
         exhibits: what the code says of techniques.
         cards: what models.yaml says of models.
         pictures: of answers.
+        facts: what models.yaml says of models, for the claims.
 
     Raises:
         StoreError: trials cannot be read, or the folder holds something else, or cannot be written.
     """
     _refuse(out)
     with _without_collector(), closing(runtime.Bundling()) as bundling:
-        study = study_of(read_slim(trials), exhibits, cards, pictures)
+        study = study_of(read_slim(trials), exhibits, cards, pictures, facts)
+        # What pages leave behind is found again, without a look at the trials.
+        gc.freeze()
+        gc.enable()
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
@@ -89,9 +97,8 @@ def site_files(study: Study, bundling: runtime.Bundling) -> Iterator[tuple[str, 
     yield MARK, ""
     for name in ASSETS:
         yield f"assets/{name}", files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
-    pages = list(_pages(study, links))
-    renderer = Renderer({"made": _made(study)}, frozenset(page.path for page in pages))
-    for page in pages:
+    renderer = Renderer({"made": _made(study)})
+    for page in _pages(study, links):
         yield page.path, renderer.html(page)
     yield from packs(study, links)
     # Last, as it is made meanwhile.
@@ -105,6 +112,8 @@ def _pages(study: Study, links: Links) -> Iterator[Page]:
     yield heat(study, links, specs)
     yield cost(study, links, specs)
     yield from model_pages(study, links, specs)
+    yield claim_page(study.claims)
+    yield transfer_page(study, links, specs)
     yield truth(study, links)
     yield from technique_pages(study, links, specs)
 
@@ -152,11 +161,14 @@ def _write(content: Iterable[tuple[str, str]], folder: Path) -> Built:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Pause the search for circles of objects: there are none among some million values to look through."""
+    """Pause the search for circles of objects among some million values of trials, where there are none."""
     running = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.unfreeze()
         if running:
             gc.enable()
+        else:
+            gc.disable()

@@ -7,10 +7,12 @@ lines differ in their marks too.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import altair as alt
 
+from interp_bench.analysis.claims import Chart
 from interp_bench.analysis.reach import WORKS
 
 ROWS = "rows"
@@ -42,7 +44,11 @@ def curves() -> Spec:
         x=x, y=_skill_axis("skill:Q"), stroke=alt.Stroke("series:N", legend=None)
     )
     points = rows.mark_point(filled=True, size=60, clip=True, opacity=1, aria=False).encode(
-        x=x, y=_skill_axis("skill:Q"), color=colour, shape=shape, tooltip=_tips("series", "model", "label")
+        x=x,
+        y=_skill_axis("skill:Q"),
+        color=colour,
+        shape=shape,
+        tooltip=_tips("series", "model", skill="label"),
     )
     return _plain(
         alt.layer(band, line, _bound(), points),
@@ -68,7 +74,7 @@ def heat() -> Spec:
         legend=alt.Legend(orient="top", gradientLength=220),
     )
     boxes = rows.mark_rect(aria=False).encode(
-        x=x, y=y, color=colour, tooltip=_tips("technique", "model", "label")
+        x=x, y=y, color=colour, tooltip=_tips("technique", "model", skill="label")
     )
     return _plain(boxes, height={"step": 17})
 
@@ -94,7 +100,7 @@ def cost() -> Spec:
         y=_skill_axis("skill:Q"),
         color=alt.Color("kind:N", title=None, legend=_LEGEND),
         shape=alt.Shape("kind:N", title=None, legend=_LEGEND),
-        tooltip=_tips("technique", "label"),
+        tooltip=_tips("technique", skill="label"),
     )
     names = (
         rows.transform_filter(best)
@@ -107,6 +113,34 @@ def cost() -> Spec:
         .encode(x=x, y=alt.Y("skill:Q", scale=_SKILL))
     )
     return _plain(alt.layer(bars, frontier, points, names), height=380)
+
+
+def claim(found: Chart) -> Spec:
+    """Return the chart of a claim, with its data: marks with intervals, and lines."""
+    x_scale, y_scale = _axis_scale(found.x_log), _axis_scale(found.y_log)
+    x = alt.X("x:Q", title=found.x_title, scale=x_scale, axis=alt.Axis(format="~s", grid=False, tickCount=8))
+    y = alt.Y("y:Q", title=found.y_title, scale=y_scale)
+    corners = [
+        {"line": number, "x": x, "y": y, "label": line.label, "group": line.group}
+        for number, line in enumerate(found.lines)
+        for x, y in zip(line.x, line.y, strict=True)
+    ]
+    marks = alt.Chart(alt.InlineData(values=[asdict(point) for point in found.points]))
+    points = marks.mark_point(filled=True, size=55, opacity=1, aria=False).encode(
+        x=x,
+        y=y,
+        color=alt.Color("group:N", title=None, legend=_LEGEND),
+        shape=alt.Shape("group:N", title=None, legend=_LEGEND),
+        tooltip=_tips("label", "group", "x", "y"),
+    )
+    bars = marks.mark_rule(opacity=0.3, aria=False).encode(x=x, y=alt.Y("low:Q", scale=y_scale), y2="high:Q")
+    lines = alt.Chart(alt.InlineData(values=corners)).mark_line(strokeDash=[5, 4], opacity=0.8, aria=False)
+    drawn = lines.encode(x=x, y=y, detail="line:N", tooltip=_tips("label"))
+    return _plain(alt.layer(*([bars, drawn, points] if corners else [bars, points])), height=320)
+
+
+def _axis_scale(log: bool) -> alt.Scale:
+    return alt.Scale(type="log", padding=20) if log else alt.Scale(zero=False, padding=20)
 
 
 _SKILL = alt.Scale(domain=[LOWEST, 1.05], clamp=True, nice=False)
@@ -126,8 +160,9 @@ def _bound() -> alt.Chart:
     return at.mark_rule(strokeDash=[5, 4], opacity=0.7, aria=False).encode(y=alt.Y("works:Q", scale=_SKILL))
 
 
-def _tips(*names: str) -> list[alt.Tooltip]:
-    return [alt.Tooltip(f"{name}:N", title="skill" if name == "label" else name) for name in names]
+def _tips(*names: str, **titled: str) -> list[alt.Tooltip]:
+    pairs = [*((name, name) for name in names), *titled.items()]
+    return [alt.Tooltip(f"{name}:N", title=title) for title, name in pairs]
 
 
 def _plain(chart: Any, *, height: Any) -> Spec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from interp_bench.analysis.ranks import Ranking
 from interp_bench.analysis.reach import Reach
 from interp_bench.analysis.standings import Standing
 from interp_bench.board import figures
@@ -53,6 +54,7 @@ def standings_table(study: Study, links: Links, track: str) -> Table:
     rows = study.standings[track]
     modalities = sorted({modality for row in rows for modality in row.by_modality}, reverse=True)
     ladders = _ladders(study, rows)
+    rankings = [ranking for ranking in study.rankings if ranking.track == track]
     columns = [
         Column(label="technique"),
         Column(label="skill", number=True, hint="mean over models; trials that failed count as 0"),
@@ -60,6 +62,7 @@ def standings_table(study: Study, links: Links, track: str) -> Table:
             Column(label=_short(modality), number=True, facets={"modality": modality})
             for modality in modalities
         ),
+        *(_rank_column(ranking) for ranking in rankings),
         *(
             Column(label=ladder, hint="reach on this ladder", facets={"ladder": ladder, "modality": modality})
             for ladder, modality in ladders
@@ -70,7 +73,7 @@ def standings_table(study: Study, links: Links, track: str) -> Table:
         Column(label="cost of an answer", number=True),
         Column(label="failed", number=True, hint="trials that failed, each counted as skill 0"),
     ]
-    body = [_standing(row, modalities, ladders, links) for row in rows]
+    body = [_standing(row, modalities, rankings, ladders, links) for row in rows]
     return table(
         f"track-{track}",
         f"{track.capitalize()}: every technique",
@@ -93,7 +96,11 @@ def _ladders(study: Study, rows: Sequence[Standing]) -> list[tuple[str, str]]:
 
 
 def _standing(
-    row: Standing, modalities: Sequence[str], ladders: Sequence[tuple[str, str]], links: Links
+    row: Standing,
+    modalities: Sequence[str],
+    rankings: Sequence[Ranking],
+    ladders: Sequence[tuple[str, str]],
+    links: Links,
 ) -> Row:
     reaches = {reach.ladder: reach for reach in row.reaches}
     name = f"{row.track}/{row.technique}"
@@ -107,6 +114,7 @@ def _standing(
             ),
             skill_entry(row.ranked, failed=bool(row.failures)),
             *(skill_entry(row.by_modality.get(modality)) for modality in modalities),
+            *(_rank_entry(ranking, row.technique) for ranking in rankings),
             *(reach_entry(reaches.get(ladder)) for ladder, _ in ladders),
             Entry(text=figures.cells_text(row), value=row.cells),
             seconds_entry(row.cost.seconds if row.cost else None),
@@ -115,6 +123,23 @@ def _standing(
         facets=mine,
         key=name,
     )
+
+
+def _rank_column(ranking: Ranking) -> Column:
+    places = figures.plural(len(ranking.places), "place")
+    return Column(
+        label=f"rank, {_short(ranking.modality)}",
+        number=True,
+        hint=f"among those scored on the same {places}; who cannot be told apart share one",
+        facets={"modality": ranking.modality},
+    )
+
+
+def _rank_entry(ranking: Ranking, technique: str) -> Entry:
+    found = next((one for one in ranking.rows if one.technique == technique), None)
+    if found is None:
+        return Entry(text=figures.NOTHING, value=None)
+    return Entry(text=f"{found.rank}{f', {found.tied} tied' if found.tied > 1 else ''}", value=found.rank)
 
 
 def reach_entry(reach: Reach | None) -> Entry:

@@ -28,10 +28,9 @@ class Renderer:
 
     Args:
         common: for all pages.
-        paths: the pages that there are; others are left out of the navigation.
     """
 
-    def __init__(self, common: Mapping[str, Any], paths: frozenset[str]) -> None:
+    def __init__(self, common: Mapping[str, Any]) -> None:
         self._environment = Environment(
             loader=PackageLoader("interp_bench.board.site"),
             autoescape=True,
@@ -46,7 +45,7 @@ class Renderer:
             **common,
             "figures": figures,
             "rows_html": rows_html,
-            "navigation": [(path, label) for path, label in NAVIGATION if path in paths],
+            "navigation": NAVIGATION,
         }
 
     def html(self, page: Page) -> str:

@@ -11,6 +11,8 @@ from interp_bench.board.jsonl import exported
 from interp_bench.harness.lines import each_line
 from interp_bench.harness.trial import CheckNumbers, Provenance, Trial
 
+_EMPTY: dict[str, Any] = {}
+
 
 class _SlimProvenance:
     """Stands for a ``Provenance``."""
@@ -37,6 +39,14 @@ class _SlimTrial:
         return whole(cast("Trial", self)).model_dump_json()
 
 
+_ALONE = ("key", "scores", "skill", "seed", "reason")
+"""What trials hardly ever share, so that looking for an equal one would cost more than it saves."""
+
+_NAMES = tuple(n for n, f in Trial.model_fields.items() if f.annotation is str and n not in _ALONE)
+_HELD = tuple(n for n, f in Trial.model_fields.items() if isinstance(f.default, dict) and n not in _ALONE)
+_REST = tuple(n for n in Trial.model_fields if n not in {*_NAMES, *_HELD, "provenance"})
+
+
 class Pool:
     """Makes slim trials whose equal parts are one object: names, certificates, dials, provenance."""
 
@@ -45,28 +55,25 @@ class Pool:
 
     def slim(self, trial: Trial) -> Trial:
         """Return a trial with the same attributes that holds little memory of its own."""
-        found = _SlimTrial()
-        for name, value in trial.__dict__.items():
-            # Scores are a trial's own, so that a key to find equal ones would cost more than it saves.
-            setattr(found, name, value if name == "scores" and value else self._shared(value))
+        found, fields = _SlimTrial(), trial.__dict__
+        for name in _REST:
+            setattr(found, name, fields[name])
+        for name in _NAMES:
+            setattr(found, name, sys.intern(fields[name]))
+        for name in _HELD:
+            value = fields[name]
+            setattr(found, name, self._dictionary(value) if value else _EMPTY)
+        found.provenance = self._provenance(fields["provenance"])  # type: ignore[attr-defined]
         return cast("Trial", found)
-
-    def _shared(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return sys.intern(value)
-        if isinstance(value, dict):
-            return self._dictionary(value)
-        if isinstance(value, Provenance):
-            return self._provenance(value)
-        return value
 
     def _dictionary(self, value: dict[str, Any]) -> dict[str, Any]:
         """Return the first dictionary with the same content; True and 1 are not the same."""
-        first = next(iter(value.values()), None)
-        if isinstance(first, CheckNumbers):
-            key: Any = tuple((n, c.value, c.relation, c.bound, c.passed) for n, c in value.items())
+        names = tuple(value)
+        if isinstance(value[names[0]], CheckNumbers):
+            checks = [(c.value, c.relation, c.bound, c.passed) for c in value.values()]
+            key: Any = (names, *checks)
         else:
-            key = tuple((n, type(v), v) for n, v in value.items())
+            key = (names, *map(type, value.values()), *value.values())
         held: dict[str, Any] = self._held.setdefault(key, value)
         return held
 

@@ -9,10 +9,14 @@ from interp_bench.analysis.bands import Band, bands_of
 from interp_bench.analysis.calibration import Calibration, calibrate
 from interp_bench.analysis.cells import Cell, cells_of, newest, statuses_of, without_controls
 from interp_bench.analysis.certificates import CheckSummary, Planting, checks_of, plantings_of
+from interp_bench.analysis.claims import Claim, Finding, ModelFacts, findings_of
+from interp_bench.analysis.cliffness import Cliffness, cliffness_of
 from interp_bench.analysis.controls import FalseDiscovery, false_discoveries_of
 from interp_bench.analysis.footholds import Footholds, footholds_of
 from interp_bench.analysis.outcomes import Outcome, outcomes_of
+from interp_bench.analysis.ranks import Ranking, rankings_of
 from interp_bench.analysis.standings import Standing, standings_of
+from interp_bench.analysis.transfer import Transfer, transfers_of
 from interp_bench.board.gallery import Exhibit
 from interp_bench.board.site.cards import ModelCard
 from interp_bench.board.site.page import Picture
@@ -44,6 +48,10 @@ class Study:
         calibration, plantings, checks, discoveries, outcomes, statuses: why the numbers can be believed.
         subjects: the models, by id, LMs first and by size.
         exhibits: what the code says of techniques, by ``track/technique``; some may be unknown here.
+        claims: of the debate, with what the trials say of each.
+        transfers: which model predicts the largest.
+        scales: how hard models are.
+        rankings: ranks over complete rows.
         cards: what models.yaml says of models, by id.
         pictures: of answers, by ``track/technique``.
     """
@@ -61,6 +69,10 @@ class Study:
     statuses: Mapping[Status, int]
     subjects: Mapping[str, Subject]
     exhibits: Mapping[str, Exhibit]
+    claims: tuple[tuple[Claim, Finding], ...]
+    transfers: tuple[Transfer, ...]
+    scales: tuple[Cliffness, ...]
+    rankings: tuple[Ranking, ...]
     cards: Mapping[str, ModelCard]
     pictures: Mapping[str, tuple[Picture, ...]]
 
@@ -80,6 +92,7 @@ def study_of(
     exhibits: Iterable[Exhibit] = (),
     cards: Iterable[ModelCard] = (),
     pictures: Iterable[Picture] = (),
+    facts: Iterable[ModelFacts] = (),
 ) -> Study:
     """Work out everything; nothing depends on the order of the trials."""
     kept = newest(trials)
@@ -100,6 +113,10 @@ def study_of(
         statuses=statuses_of(kept),
         subjects=_subjects(planted),
         exhibits={f"{one.track}/{one.name}": one for one in exhibits},
+        claims=findings_of(planted, facts, cells=cells),
+        transfers=transfers_of(cells),
+        scales=cliffness_of(cells),
+        rankings=rankings_of(cells),
         cards={card.id: card for card in cards},
         pictures=_by_technique(pictures),
     )

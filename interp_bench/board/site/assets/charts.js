@@ -78,7 +78,7 @@
     chart.place.replaceChildren(inner);
     /* A picture of thousands of pixels asks for a canvas. */
     const renderer = spec.usermeta?.embedOptions?.renderer ?? "svg";
-    const drawn = await window.vegaEmbed(inner, spec, { actions: false, renderer, config: theme() });
+    const drawn = await window.vegaEmbed(inner, spec, { actions: false, renderer, logLevel: 1, config: theme() });
     if (chart.view) chart.view.finalize();
     chart.view = drawn;
     chart.figure.dataset.drawn = "true";
