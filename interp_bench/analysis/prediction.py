@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr
 
-from interp_bench.analysis.stats import LEVEL, Interval, mean
+from interp_bench.analysis.stats import LEVEL, Interval, mean, student_quantile
 
 FEWEST = 3
 """Models without which there is no line with bounds."""
@@ -37,7 +37,7 @@ class Prediction:
     @property
     def interval(self) -> Interval:
         """The centre with the prediction interval."""
-        half = math.inf if math.isinf(self.error) else self.error * float(student.isf(_TAIL, self.free))
+        half = math.inf if math.isinf(self.error) else self.error * student_quantile(_TAIL, self.free)
         return Interval(mean=self.centre, low=self.centre - half, high=self.centre + half, n=self.n)
 
     @property
@@ -52,7 +52,7 @@ class Prediction:
         low, mean, high = (min(max(value, 0.0), 1.0) for value in (whole.low, whole.mean, whole.high))
         if 0 < self.error < math.inf:
             steps = (np.arange(_STEPS) + 0.5) / _STEPS
-            mean = float(student.sf((steps - self.centre) / self.error, self.free).mean())
+            mean = float(stdtr(self.free, (self.centre - steps) / self.error).mean())
         return Interval(mean=mean, low=min(low, mean), high=max(high, mean), n=self.n)
 
 

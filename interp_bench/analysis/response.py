@@ -23,8 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
-from scipy.stats import t as student
+from scipy.special import expit, stdtrit
 
 from interp_bench.analysis.stats import LEVEL
 
@@ -106,7 +105,7 @@ class Fit:
             return np.full(len(sums), np.inf)
         projected = (sums @ self.inverse) @ scores.T
         deviation = np.sqrt((projected**2).sum(axis=1) * clusters / (clusters - 1))
-        quantiles = student.isf((1.0 - LEVEL) / 2, np.maximum(df, 1.0))
+        quantiles = -stdtrit(np.maximum(df, 1.0), (1.0 - LEVEL) / 2)
         return np.where(df >= 1, quantiles * deviation, np.inf)
 
 

@@ -214,6 +214,28 @@ def contradiction(trial: Trial) -> str:
     return ""
 
 
+def gaps(trials: Sequence[Trial]) -> list[str]:
+    """Return the names of trials that are not there though the same technique has other seeds there.
+
+    A run tries every technique on every seed of a task and a model, so a gap is a run that was cut short,
+    or one from which somebody left out what did not please.
+
+    Args:
+        trials: each question once.
+    """
+    seeds: dict[tuple[str, str, str], set[int]] = {}
+    rows: dict[tuple[str, str, str, str], dict[int, Trial]] = {}
+    for trial in trials:
+        place = (trial.task_id, trial.model, trial.control)
+        seeds.setdefault(place, set()).add(trial.seed)
+        rows.setdefault((trial.technique_id, *place), {})[trial.seed] = trial
+    return sorted(
+        next(iter(row.values())).model_copy(update={"seed": seed}).name
+        for (_, *place), row in rows.items()
+        for seed in seeds[place[0], place[1], place[2]] - row.keys()
+    )
+
+
 def _contradictions(trials: Sequence[Trial]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for trial in trials:

@@ -99,7 +99,7 @@ def cannot(trial: Trial, reason: str) -> Verdict:
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """Return one row a trial, in the order of marks and names, and the counts below."""
+    """Return one row a trial, what is wrong with those that were not verified, and the counts."""
     rows = [
         [
             columns.cut(one_line(verdict.trial.name), _LONGEST),
@@ -111,8 +111,14 @@ def table(verdicts: Sequence[Verdict]) -> str:
         for verdict in ordered(verdicts)
     ]
     shown = columns.fitted(["trial", "mark", "there", "here", "how"], rows)
+    reasons = [
+        one_line(f"{verdict.mark}: {verdict.trial.name}: {verdict.how}")
+        for verdict in ordered(verdicts)
+        if verdict.mark != "verified"
+    ]
     counts = Counter(verdict.mark for verdict in verdicts)
-    return f"{shown}\n\n{', '.join(f'{counts[mark]} {_WORDS[mark]}' for mark in MARKS)}"
+    summed = ", ".join(f"{counts[mark]} {_WORDS[mark]}" for mark in MARKS)
+    return "\n\n".join(filter(None, [shown, "\n".join(reasons), summed]))
 
 
 def ordered(verdicts: Iterable[Verdict]) -> list[Verdict]:

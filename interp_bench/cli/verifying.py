@@ -107,11 +107,18 @@ def _judged(
 
 
 def _about(found: Submission, path: Path) -> str:
+    from interp_bench.board.figures import names_text, plural
+    from interp_bench.board.submission import gaps
+
     techniques = sum(trial.role == "technique" for trial in found.trials)
     lines = [
         f"{path}: run {found.head.run}, {len(found.trials)} trials, {techniques} of them of techniques",
         f"sha256 {found.sha256}; layout and hashes are right, and each trial agrees with itself",
     ]
+    missing = gaps(found.trials)
+    if missing:
+        names = names_text(missing, limit=2)
+        lines.append(f"{plural(len(missing), 'trial')} missing, of seeds that others have: {names}")
     if found.head.note:
         lines.append(f"note of its author: {found.head.note}")
     return "\n".join(map(one_line, lines))

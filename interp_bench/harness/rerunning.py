@@ -118,6 +118,8 @@ class Rerun:
         if reason:
             return reason
         floors = {t.track.name: t for t in CATALOGUE.techniques.values() if t.floor}
+        if trial.track not in floors:
+            return f"no technique of the {trial.track} track guesses here"
         grid = Grid(
             techniques=[technique or floors[trial.track]],
             tasks=[task],

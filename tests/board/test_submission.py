@@ -170,6 +170,17 @@ def test_a_trial_that_contradicts_itself_is_found_whatever_its_hashes(
     assert message in refused(sealed(document))
 
 
+def test_gaps_are_seeds_that_others_have_on_the_same_task_and_model(make_trial: Any) -> None:
+    def one(technique: str, seed: int, model: str = "tiny", control: str = "") -> Trial:
+        made: Trial = make_trial(technique=technique, seed=seed, model=model, control=control)
+        return made
+
+    whole = [one(technique, seed) for technique in ("ica", "pca") for seed in (0, 1, 2)]
+    apart = [one("pca", 7, model="large"), one("ica", 0, control="shuffled")]
+    assert submission.gaps([*whole, *apart]) == []
+    assert submission.gaps([*whole[:1], *whole[2:], *apart]) == ["features/dictionary[ica-tiny-1]"]
+
+
 # ------------------------------------------------------------------------ what is no submission
 
 

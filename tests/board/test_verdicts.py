@@ -127,6 +127,10 @@ def test_table_and_file_put_what_differs_first(trial: Trial) -> None:
     lines = table(found).splitlines()
     assert [line.split()[2:5] for line in lines[2:3]] == [["differs", "0.50", "0.25"]]
     assert [line.split()[1] for line in lines[3:5]] == ["cannot", "verified"]
+    assert lines[6:8] == [
+        "differs: features/dictionary[a b-tiny-0]: skill: 0.5 there and 0.25 here",
+        "cannot: features/dictionary[gone-tiny-0]: no technique features/gone is installed here",
+    ]
     assert lines[-1] == "1 verified, 1 differ, 1 cannot be told here"
     written = json.loads(marks(found, {"seed": 3}))
     assert written["seed"] == 3

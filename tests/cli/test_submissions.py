@@ -89,6 +89,7 @@ def test_an_honest_run_is_verified_bit_for_bit(verify: Verify) -> None:
     assert (status, err) == (0, "")
     assert "10 trials, 6 of them of techniques" in out
     assert "note of its author: by me" in out
+    assert "missing" not in out
     assert len(marks_of(out)) == 8
     assert out.count("bit for bit") == 8 + 1
     assert "8 verified, 0 differ, 0 cannot be told here" in out
@@ -145,6 +146,17 @@ def test_a_lie_is_found_by_running_it_again(verify: Verify, change: Change, diff
 def test_a_lie_within_the_tolerance_is_none(verify: Verify) -> None:
     assert verify("--sample", "99", "--tolerance", "0.5", change=better)[0] == 0
     assert verify("--sample", "99", "--tolerance", "0.01")[0] == 1
+
+
+def test_a_seed_that_was_left_out_is_named(verify: Verify) -> None:
+    def change(document: dict[str, Any]) -> None:
+        dropped = trials_of(document, "half")[1]
+        document["trials"].remove(dropped)
+        del document["hashes"][Trial.model_validate(dropped).name]
+
+    status, out, _ = verify("--sample", "1", change=change)
+    assert status == 0
+    assert "1 trial missing, of seeds that others have: guessing/numbers[half-small-1]" in out
 
 
 # ------------------------------------------------------------------------ what cannot be run here

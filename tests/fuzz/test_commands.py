@@ -69,6 +69,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "--budget": TIMES, "--access": ("forward", "gradients"), "--top": ("3", "0", "9" * 30),
         "--trials": PATHS, "--json": (),
     },
+    "claims": {"": ("larger-lms-better", "capability-window"), "--trials": PATHS, "--json": ()},
     "fetch": {"": MODEL_IDS},
     "certify": {"": (*TASKS, *MODEL_IDS), "--seed": ("0", "7", "-1", "9" * 20), "--dial": DIALS,
     "--json": ()},
@@ -154,6 +155,8 @@ def written(stream: io.TextIOWrapper) -> str:
 @example(["leaderboard", "--trials", "runs", "--out", "a" * 300])
 @example(["leaderboard", "--trials", "runs", "--out", SURROGATE])
 @example(["leaderboard", "--trials", "a" * 300])
+@example(["claims", "--trials", "runs"])
+@example(["claims", "larger-lms", "--trials", "runs"])
 @example(["leaderboard", "--trials", "runs", "--check", "--out", "x\ny"])
 @example(["export", "--store", "\x00"])
 @example(["export", "--store=--"])

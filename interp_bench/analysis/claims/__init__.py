@@ -20,6 +20,7 @@ from interp_bench.analysis.claims.base import (
 )
 from interp_bench.analysis.claims.capability_window import CAPABILITY_WINDOW
 from interp_bench.analysis.claims.dictionaries_grow import DICTIONARIES_GROW
+from interp_bench.analysis.claims.first_cliff import FIRST_CLIFF
 from interp_bench.analysis.claims.image_or_lm import IMAGES_BETTER
 from interp_bench.analysis.claims.larger_lms import LARGER_LMS_BETTER, LARGER_LMS_WORSE
 from interp_bench.analysis.claims.more_work import MORE_WORK
@@ -54,6 +55,7 @@ CLAIMS: tuple[Claim, ...] = (
     SIZE_OR_CAPABILITY,
     SUPERPOSITION,
     DICTIONARIES_GROW,
+    FIRST_CLIFF,
 )
 """In the order of every table."""
 

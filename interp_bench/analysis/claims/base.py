@@ -218,7 +218,8 @@ def measured(claim: Claim, evidence: Evidence) -> Finding:
     """Return the finding of a claim; one that is too large for numbers is none."""
     with np.errstate(over="ignore", invalid="ignore"):
         finding = claim.measure(evidence)
-    numbers = (finding.effect, finding.low, finding.high)
+    points = finding.chart.points if finding.chart else ()
+    numbers = (finding.effect, finding.low, finding.high, *(point.y for point in points))
     if all(number is None or math.isfinite(number) for number in numbers):
         return finding
     return missing(

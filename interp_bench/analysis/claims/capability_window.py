@@ -20,7 +20,7 @@ from interp_bench.analysis.claims.base import (
     Point,
     missing,
 )
-from interp_bench.analysis.claims.crossed import Bounds, Fit, Floats, Grid, Ints, regress, smaller
+from interp_bench.analysis.claims.crossed import Bounds, Floats, Grid, Ints, regress, smaller
 from interp_bench.analysis.claims.observations import Board, board_of, observe
 from interp_bench.analysis.claims.trend import LEAST_TECHNIQUES, finding_of, levels, too_few
 from interp_bench.analysis.stats import LEVEL
@@ -36,19 +36,22 @@ _NEEDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Two lines that meet no one, and where one ends and the other begins.
+    """Two unconnected lines for each of many boards, and where one ends and the other begins.
 
     Attributes:
-        fit: coefficients of the first line, the second, and the step between them.
-        effect: the smaller of rise before and fall after the break.
-        at, low, high: the break, and the breaks that fit about as well (profile of a bent line, 95%).
+        effect: the smaller of rise before and fall after the break, ``(n_boards,)``.
+        at, low, high: the break, and the breaks that fit about as well (profile of a bent line, 95%),
+            ``(n_boards,)``.
+        coefficients: slope of the first line, of the second, and the step, ``(n_boards, 3)``.
+        level: of the first line at the break, mean over parts, ``(n_boards,)``.
     """
 
-    fit: Fit
     effect: Bounds
-    at: float
-    low: float
-    high: float
+    at: Floats
+    low: Floats
+    high: Floats
+    coefficients: Floats
+    level: Floats
 
 
 def two_lines(grid: Grid, values: Floats, x: Floats, ladder: Ints) -> Window | None:
@@ -59,7 +62,7 @@ def two_lines(grid: Grid, values: Floats, x: Floats, ladder: Ints) -> Window | N
 
     Args:
         grid: of the observations.
-        values: one an observation, ``(n,)``.
+        values: one an observation, ``(n_boards, n)``.
         x: capability of each model, ``(n_models,)``.
         ladder: index of each model's ladder.
 
@@ -67,40 +70,65 @@ def two_lines(grid: Grid, values: Floats, x: Floats, ladder: Ints) -> Window | N
         The lines, or None where no break leaves ``SIDE`` different capabilities on either side.
     """
     known = np.unique(x)
-    breaks = (known[SIDE - 1 : len(known) - SIDE] + known[SIDE : len(known) - SIDE + 1]) / 2
     if len(known) < 2 * SIDE:
         return None
-    ease = grid.ease(values)
-    bends = [_least_squares(ease, grid, np.column_stack(_bent(x - at))) for at in breaks]
-    errors = np.array([error for _, error in bends])
+    breaks = (known[SIDE - 1 : len(known) - SIDE] + known[SIDE : len(known) - SIDE + 1]) / 2
+    chosen, low, high = _breaks(grid, grid.ease(values), x, breaks)
+    effect, coefficients, level = (
+        np.zeros((3, len(values))),
+        np.zeros((len(values), 3)),
+        np.zeros(len(values)),
+    )
+    for index in np.unique(chosen):
+        rows = chosen == index
+        fit = regress(grid, values[rows], _two(x, float(breaks[index])), ladder)
+        bounds = smaller(fit.bounds(1.0, 0.0, 0.0), fit.bounds(0.0, -1.0, 0.0))
+        effect[:, rows] = bounds.effect, bounds.low, bounds.high
+        coefficients[rows], level[rows] = fit.coefficients, fit.intercepts.mean(axis=-1)
+    return Window(
+        effect=Bounds(effect=effect[0], low=effect[1], high=effect[2]),
+        at=breaks[chosen],
+        low=breaks[low],
+        high=breaks[high],
+        coefficients=coefficients,
+        level=level,
+    )
+
+
+def _breaks(grid: Grid, ease: Floats, x: Floats, breaks: Floats) -> tuple[Ints, Ints, Ints]:
+    """Return indices of the break of each board, and of the first and last that fit about as well."""
+    bent = [_least_squares(ease, grid, np.column_stack(_bend(x - at)))[1] for at in breaks]
+    errors = np.stack(bent, axis=-1)
     df = max(len(x) - int(grid.parts.max()) - 4, 1)
-    bound = errors.min() * (1 + fisher.ppf(LEVEL, 1, df) / df)
-    flat = breaks[errors <= bound + 1e-15]
-    z, _ = _least_squares(ease, grid, _two(x, float(breaks[errors.argmin()])))
-    share = z[1] / (z[0] + z[1]) if z[0] + z[1] > 0 else 0.5
-    at = float(np.quantile(flat, share, method="nearest"))
-    fit = regress(grid, values, _two(x, at), ladder)
-    effect = smaller(fit.bounds(1.0, 0.0, 0.0), fit.bounds(0.0, -1.0, 0.0))
-    return Window(fit=fit, effect=effect, at=at, low=float(flat[0]), high=float(flat[-1]))
+    bound = errors.min(axis=-1) * (1 + fisher.ppf(LEVEL, 1, df) / df)
+    flat = errors <= bound[:, None] + 1e-15
+    z = np.stack([_least_squares(ease, grid, _two(x, float(at)))[0] for at in breaks], axis=1)
+    first, second = np.moveaxis(z[np.arange(len(z)), errors.argmin(axis=-1), :2], -1, 0)
+    total = first + second
+    share = np.where(total > 0, second / np.where(total > 0, total, 1.0), 0.5)
+    # The share is a quantile of the breaks that fit: the weaker line gets more of the models.
+    rank = 1 + np.rint(share * (flat.sum(axis=-1) - 1)).astype(np.int64)
+    chosen = (np.cumsum(flat, axis=-1) >= rank[:, None]).argmax(axis=-1)
+    return chosen, flat.argmax(axis=-1), flat.shape[-1] - 1 - flat[:, ::-1].argmax(axis=-1)
 
 
-def _bent(x: Floats) -> tuple[Floats, Floats]:
+def _bend(x: Floats) -> tuple[Floats, Floats]:
     return np.minimum(x, 0.0), np.maximum(x, 0.0)
 
 
-def _least_squares(ease: Floats, grid: Grid, columns: Floats) -> tuple[Floats, float]:
-    """Fit the ease by columns, with a constant in each part.
+def _least_squares(ease: Floats, grid: Grid, columns: Floats) -> tuple[Floats, Floats]:
+    """Fit the ease of many boards by columns, with a constant in each part.
 
     Returns:
-        Each coefficient over its standard error, without its sign and but for a common factor; and the
-        squared error.
+        Each coefficient over its standard error, without its sign and but for a factor that all share,
+        ``(n_boards, k)``; and the squared errors, ``(n_boards,)``.
     """
-    design = np.column_stack([columns, np.eye(int(grid.parts.max()) + 1)[grid.parts]])
-    inverse = np.linalg.pinv(design)
-    found = inverse @ ease
-    rest = ease - design @ found
-    spread = np.sqrt((inverse**2).sum(axis=1))
-    return np.abs(found) / np.where(spread > 0, spread, 1.0), float(rest @ rest)
+    design = grid.centred(columns)
+    inverse = np.linalg.pinv(design.T @ design, hermitian=True)
+    found = ease @ design @ inverse
+    rest = ease - found @ design.T
+    spread = np.sqrt(np.diag(inverse))
+    return np.abs(found) / np.where(spread > 0, spread, 1.0), (rest**2).sum(axis=-1)
 
 
 def _two(x: Floats, at: float) -> Floats:
@@ -166,26 +194,26 @@ def _measure(evidence: Evidence) -> Finding:
     if board is None or board.techniques < LEAST_TECHNIQUES:
         return missing(axis.unit, "models", too_few(board, _NEEDS))
     x = np.array([axis.place(facts) for facts in board.models])
-    window = two_lines(board.grid, board.values, x, board.ladders)
+    window = two_lines(board.grid, board.values[None], x, board.ladders)
     if window is None:
         return missing(axis.unit, "models", too_few(board, _NEEDS))
     chart = _chart(board, window, x, axis.title)
-    return finding_of(board, window.effect, axis.unit, chart=chart, more=_where(board, x, window))
+    return finding_of(board, window.effect.of(0), axis.unit, chart=chart, more=_where(board, x, window))
 
 
 def _where(board: Board, x: Floats, window: Window) -> str:
     """Return between which models the break lies."""
-    before = board.models[int(np.where(x < window.low, x, -np.inf).argmax())].id
-    after = board.models[int(np.where(x > window.high, x, np.inf).argmin())].id
+    before = board.models[int(np.where(x < window.low[0], x, -np.inf).argmax())].id
+    after = board.models[int(np.where(x > window.high[0], x, np.inf).argmin())].id
     return f"; the break lies between {before} and {after}"
 
 
 def _chart(board: Board, window: Window, x: Floats, title: str) -> Chart:
     level = levels(board)
     ease = board.grid.ease(board.values)
-    b, c, step = (float(value) for value in window.fit.coefficients)
-    base = float(window.fit.intercepts.mean() + (level - ease).mean())
-    low, at, high = float(x.min()), window.at, float(x.max())
+    b, c, step = (float(value) for value in window.coefficients[0])
+    base = float(window.level[0] + (level - ease).mean())
+    low, at, high = float(x.min()), float(window.at[0]), float(x.max())
     return Chart(
         x_title=title,
         y_title="ease of the model (skill)",

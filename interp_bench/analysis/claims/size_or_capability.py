@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from interp_bench.analysis.claims.base import Chart, Claim, Evidence, Finding, ModelFacts, Point, missing
-from interp_bench.analysis.claims.crossed import Bounds, Fit, Floats, Ints, degrees, regress
+from interp_bench.analysis.claims.crossed import Bounds, Fit, Floats, Grid, degrees, regress
 from interp_bench.analysis.claims.observations import Board, board_of, observe
 from interp_bench.analysis.claims.trend import LEAST_FREEDOM, LEAST_TECHNIQUES, finding_of, levels, too_few
 
@@ -43,13 +43,12 @@ def _upright(bounds: Bounds) -> Bounds:
     )
 
 
-def standardised(columns: Floats, parts: Ints) -> Floats:
+def standardised(columns: Floats, grid: Grid) -> Floats:
     """Return columns with mean 0 within each part and standard deviation 1, ``(n_models, k)``.
 
     A column that does not vary stays 0.
     """
-    member = np.eye(int(parts.max()) + 1)[parts]
-    centred = columns - member @ (member.T @ columns / member.sum(axis=0)[:, None])
+    centred = grid.centred(columns)
     spread = centred.std(axis=0)
     found: Floats = centred / np.where(spread > 0, spread, 1.0)
     return found
@@ -62,7 +61,7 @@ def _is_measured(facts: ModelFacts) -> bool:
 def design_of(board: Board) -> Floats:
     """Return standardised capability and log10 of parameters, ``(n_models, 2)``."""
     rows = [[facts.capability or 0.0, math.log10(facts.params)] for facts in board.models]
-    return standardised(np.array(rows), board.grid.parts)
+    return standardised(np.array(rows), board.grid)
 
 
 def _measure(evidence: Evidence) -> Finding:

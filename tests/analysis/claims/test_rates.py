@@ -11,8 +11,11 @@ import pytest
 
 from interp_bench.analysis.claims.capability_window import two_lines
 from interp_bench.analysis.claims.crossed import Bounds, regress
+from interp_bench.analysis.claims.first_cliff import agreement
 from interp_bench.analysis.claims.image_or_lm import mean_difference
 from interp_bench.analysis.claims.size_or_capability import balance, standardised
+from interp_bench.analysis.stats import Interval
+from interp_bench.analysis.transfer import Predictor, Transfer
 from tests.crossed_boards import draw, layout
 
 NATIVE = [4.65, 5.19, 5.94, 6.69]
@@ -103,11 +106,10 @@ def windows(shape, boards, seed=0):
     board, capability, ladder = capable(6, 4, generator)
     z = (capability - capability.mean()) / capability.std()
     values = boards_of(board, shape(z), boards, generator, ladder, of_ladder=0.03)
-    found = [two_lines(board.grid, row, 10 * capability, ladder).effect for row in values]
-    return np.mean([bounds.low > 0 for bounds in found]), np.mean([bounds.high < 0 for bounds in found])
+    bounds = two_lines(board.grid, values, 10 * capability, ladder).effect
+    return np.mean(bounds.low > 0), np.mean(bounds.high < 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [lambda z: 0.1 * z, lambda z: -0.1 * z, lambda z: 0.2 * np.minimum(z, 0)],
@@ -117,14 +119,13 @@ def test_no_window_is_seen_where_there_is_none(shape):
     assert windows(shape, 1_000)[0] <= ALLOWED
 
 
-@pytest.mark.slow
 def test_a_flat_course_is_seldom_decided_either_way():
     assert sum(windows(lambda z: 0 * z, 1_000)) <= ALLOWED
 
 
 def test_a_window_is_found_and_its_contrary_refuted():
-    assert windows(lambda z: -0.6 * np.abs(z), 100)[0] >= 0.7
-    assert windows(lambda z: 0.6 * np.abs(z), 100)[1] >= 0.7
+    assert windows(lambda z: -0.6 * np.abs(z), 1_000)[0] >= 0.7
+    assert windows(lambda z: 0.6 * np.abs(z), 1_000)[1] >= 0.7
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_size_and_capability_that_matter_alike_are_not_told_apart(of_capability,
 def balances(of_capability, of_size):
     generator = np.random.default_rng(3)
     board, capability, ladder = capable(6, 4, generator)
-    design = standardised(np.column_stack([capability, board.x]), board.grid.parts)
+    design = standardised(np.column_stack([capability, board.x]), board.grid)
     ease = design @ np.array([of_capability, of_size])
     values = boards_of(board, ease, BOARDS, generator, ladder, of_ladder=0.03)
     return balance(regress(board.grid, values, design, ladder))
@@ -185,3 +186,55 @@ def test_a_difference_of_modalities_is_found_in_its_own_direction():
     six = [0, 0, 1, 1, 2, 2], [0, 1, 2, 0, 1, 2]
     assert supported(pairs(*six, mean=0.4)) >= 0.9
     assert supported(-pairs(*six, mean=-0.4)) >= 0.9
+
+
+# ----------------------------------------------------------------------------------------------- rankings
+
+
+def agreements(correlation, boards=1_000, tracks=5, predictors=3, techniques=20):
+    """Return the mean tau of boards whose rankings agree as normal variates of a correlation do."""
+    generator = np.random.default_rng(9)
+    normal = generator.standard_normal
+    largest = normal((boards, tracks, 1, techniques))
+    small = correlation * largest + np.sqrt(1 - correlation**2) * normal(
+        (boards, tracks, predictors, techniques)
+    )
+    signs = [np.sign(side[..., :, None] - side[..., None, :]) for side in (largest, small)]
+    taus = (signs[0] * signs[1]).sum(axis=(-1, -2)) / (techniques * (techniques - 1))
+    return [agreement([_table(f"track-{index}", row) for index, row in enumerate(board)]) for board in taus]
+
+
+def _table(track, taus):
+    return Transfer(
+        track=track,
+        modality="lm",
+        ladder="",
+        largest="large",
+        params=10**9,
+        predictors=tuple(
+            Predictor(
+                model=f"small-{index}",
+                params=10**6,
+                ladder="",
+                tau=Interval(mean=float(tau), low=-1.0, high=1.0, n=20),
+                tasks=("task",),
+                techniques=20,
+                left_out=0,
+                seconds=1.0,
+                seconds_on_largest=10.0,
+            )
+            for index, tau in enumerate(taus)
+        ),
+    )
+
+
+def test_rankings_that_agree_as_much_as_the_bound_are_seldom_decided():
+    # tau of normal variates is 2 / pi * arcsin(correlation): 0.5 for a correlation of sin(pi / 4)
+    found = agreements(np.sin(np.pi / 4))
+    assert np.mean([interval.mean for interval in found]) == pytest.approx(0.5, abs=0.01)
+    assert np.mean([not interval.contains(0.5) for interval in found]) <= ALLOWED
+
+
+def test_rankings_that_agree_more_or_less_are_found():
+    assert np.mean([interval.low > 0.5 for interval in agreements(0.95)]) >= 0.9
+    assert np.mean([interval.high < 0.5 for interval in agreements(0.3)]) >= 0.9
