@@ -44,7 +44,10 @@ def _words(content: Subspace, planted: int) -> str:
     if not planted:
         return "none is carried here."
     beyond = content.n_directions - planted
-    return "1 is found, 0 is missed." + (f" {beyond} more are in the answer." if beyond > 0 else "")
+    words = "1 is found, 0 is missed."
+    if beyond > 0:
+        return f"{words} {beyond} more are in the answer."
+    return f"{words} What tells n values apart takes n - 1 directions." if beyond == -1 else words
 
 
 def _alt(content: Subspace, planted: int) -> str:
