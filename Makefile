@@ -8,6 +8,7 @@ VENV ?= .venv
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$(( n < 4 ? n : 4 )))
 FETCH ?= smollm2-135m
 BENCH_ARGS ?=
+REPRODUCE_ARGS ?=
 TEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -18,10 +19,12 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help bench leaderboard test lint format clean
+.PHONY: help bench standard reproduce leaderboard test lint format clean
 
 help:
 	@echo "make bench        score every technique on the quick tier and print the table"
+	@echo "make standard     the same on the standard tier (hours), then make reproduce"
+	@echo "make reproduce    measure published orderings and write docs/reproduction.md"
 	@echo "make leaderboard  write leaderboard/ from the last run"
 	@echo "make test         lint, types and tests"
 	@echo "make lint         lint and types only"
@@ -32,6 +35,13 @@ bench: $(VENV)/.installed
 	@$(BIN)/interp-bench fetch $(FETCH) || \
 	  echo "make: going on without $(FETCH); its trials are skipped, with the reason"
 	@$(BIN)/python -m pytest --bench -n $(WORKERS) $(BENCH_ARGS)
+
+standard:
+	@$(MAKE) --no-print-directory bench BENCH_ARGS="--bench-tier standard $(BENCH_ARGS)"
+	@$(MAKE) --no-print-directory reproduce
+
+reproduce: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.reproduce --jobs $(WORKERS) --write docs/reproduction.md $(REPRODUCE_ARGS)
 
 leaderboard: $(VENV)/.installed
 	@$(BIN)/interp-bench export --run-id last

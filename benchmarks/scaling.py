@@ -115,8 +115,8 @@ def main() -> int:
     table = tabulate(rows, headers=HEADERS, tablefmt="github", disable_numparse=True)
     notes = (
         f"{len(TECHNIQUES)} techniques on {', '.join(SLICE)}, {MODEL}, {options.seeds} seeds, one thread a "
-        f"process, on {os.cpu_count()} processors; load before the run {load:.1f}. The scores of all ways are "
-        f"{'the same, bit for bit' if agree else 'NOT the same'}."
+        f"process, on {os.cpu_count()} processors; load before the run {load:.1f}. The scores of all ways "
+        f"are {'the same, bit for bit' if agree else 'NOT the same'}."
     )
     if options.write:
         command = f"python benchmarks/scaling.py --seeds {options.seeds} --write {options.write}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from interp_bench.tracks.circuits import CircuitProblem
@@ -33,6 +35,23 @@ def linear_problem(n: int = 4) -> CircuitProblem:
         block.norm2.forward = torch.clone
     problem.model.transformer.final_norm.forward = torch.clone
     return problem
+
+
+def precise(problem: CircuitProblem) -> CircuitProblem:
+    """The same problem in double precision: in single precision small scores are off by 1e-4 of theirs."""
+    problem.model.module.double()
+    clean, corrupted = (
+        inputs.double() if inputs.is_floating_point() else inputs
+        for inputs in (problem.clean, problem.corrupted)
+    )
+    return replace(problem, clean=clean, corrupted=corrupted)
+
+
+def assert_same_scores(found: torch.Tensor, wanted: torch.Tensor) -> None:
+    """Every score is the wanted one to 1e-5 of its own size, or to 1e-6 of the largest."""
+    least = 1e-6 * float(wanted.abs().max())
+    assert least > 0
+    torch.testing.assert_close(found.double(), wanted.double(), rtol=1e-5, atol=least)
 
 
 CHAIN = [("stem.g0", "layer1.0.g0"), ("layer1.0.g0", "layer1.1.g0"), ("layer1.1.g0", "logits")]

@@ -86,6 +86,11 @@ def toy(
     return problem, truth
 
 
+def hard() -> tuple[ConceptProblem, ConceptTruth]:
+    """Noise, a rotation, and a second variable that mostly goes with the first."""
+    return toy(n_values=4, width=24, noise=0.3, seed=7, correlation=0.5)
+
+
 def _inputs(module: Toy, index: Tensor) -> Tensor:
     blank = torch.full_like(index, len(module.values))
     return torch.stack([index, blank], dim=1)

@@ -23,7 +23,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 LONGEST = 400
 BANNED_NAMES = re.compile(r"(util|utils|helper|helpers|manager|managers|misc|common)")
-FOLDERS = ("interp_bench", "tasks", "tests", "examples", "benchmarks")
+FOLDERS = ("interp_bench", "tasks", "tests", "examples", "benchmarks", "scripts")
 NAMED = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "models.yaml")
 # Put together here, so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile("|".join(["/wo" + "rk/", "/tm" + "p/", "/ro" + "ot/", "/ho" + r"me/\w"]))
@@ -37,7 +37,9 @@ def python_files() -> list[Path]:
 def written_files() -> list[Path]:
     others = [ROOT / name for name in NAMED]
     hidden = [ROOT / ".ci" / "run", ROOT / ".pre-commit-config.yaml"]
-    return [*python_files(), *others, *hidden, *sorted((ROOT / "docs").rglob("*.md"))]
+    folders = ((ROOT / "docs", "*.md"), (ROOT / "scripts", "*.sh"), (ROOT / ".github", "*.yml"))
+    found = [path for folder, pattern in folders for path in sorted(folder.rglob(pattern))]
+    return [*python_files(), *others, *hidden, *found]
 
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,7 @@ def _cell(trials: list[Trial]) -> Cell:
     first = trials[0]
     skills = [trial.skill for trial in trials if trial.status == "ok" and trial.skill is not None]
     values = [value for value in map(rank_value, trials) if value is not None]
+    measured = t_interval(skills) if skills else None
     return Cell(
         technique=first.technique,
         track=first.track,
@@ -111,8 +112,8 @@ def _cell(trials: list[Trial]) -> Cell:
         modality=first.modality,
         ladder=first.ladder,
         trials=tuple(trials),
-        measured=t_interval(skills) if skills else None,
-        ranked=t_interval(values) if values else None,
+        measured=measured,
+        ranked=measured if values == skills else (t_interval(values) if values else None),
         statuses=statuses_of(trials),
     )
 

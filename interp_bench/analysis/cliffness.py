@@ -16,10 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 
+from interp_bench.analysis.balance import indicators, over_tasks
 from interp_bench.analysis.cells import Cell
-from interp_bench.analysis.response import Array, Fit, fit, indicators
+from interp_bench.analysis.response import Array, Fit, fit
 from interp_bench.analysis.stats import Interval
 
 Place = tuple[str, str]
@@ -65,9 +65,9 @@ class Grade:
 
     Attributes:
         model, params, modality, ladder: which.
-        difficulty: mean over tasks, in logits; a task that was not asked of this model but of ones that
-            share tasks with it counts as much harder or easier than the others as it is there, so that
-            no model is graded by its easy tasks alone.
+        difficulty: mean over tasks, in logits; a task that was not asked of this model, but of ones that
+            share tasks with it, counts as much harder or easier than the others as it is there (see
+            ``analysis.balance``).
         expected: mean skill that all techniques of the scale are expected to have over the same tasks.
         tasks: those that were asked of this model, sorted.
     """
@@ -190,7 +190,7 @@ def _grades(fitted: Fit, places: Sequence[Place], known: dict[str, Cell]) -> tup
     models = sorted({model for _, model in places})
     own = indicators([model for _, model in places])
     difficulties, expected = _of_places(
-        fitted, _over_tasks(own, indicators([task for task, _ in places])), own
+        fitted, over_tasks(own, indicators([task for task, _ in places])), own
     )
     found = [
         Grade(
@@ -205,23 +205,6 @@ def _grades(fitted: Fit, places: Sequence[Place], known: dict[str, Cell]) -> tup
         for m, model in enumerate(models)
     ]
     return tuple(sorted(found, key=lambda row: (_falling(row.difficulty), row.model)))
-
-
-def _over_tasks(models: Array, tasks: Array) -> Array:
-    """Return ``[models, places]``: the weights by which places make the mean over tasks of each model.
-
-    A place is taken as the sum of a task and a model (least squares). A model's mean is its own term plus
-    the mean term of all tasks that hang together with it; without gaps that is the mean of its places.
-
-    Args:
-        models: ``[models, places]``, 1 where the place is on the model.
-        tasks: ``[tasks, places]``, 1 where the place is of the task.
-    """
-    joined = np.vstack([models, tasks])
-    _, labels = connected_components(joined @ joined.T)
-    together = (labels[: len(models), None] == labels[None, len(models) :]).astype(float)
-    terms = np.hstack([np.eye(len(models)), together / together.sum(axis=1, keepdims=True)])
-    return np.asarray(terms @ np.linalg.pinv(joined.T), dtype=np.float64)
 
 
 def _of_places(fitted: Fit, weights: Array, own: Array) -> tuple[list[Interval], list[Interval]]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import t as student
-
-from interp_bench.analysis.stats import LEVEL, ROUNDING, Interval, t_interval
+from interp_bench.analysis.stats import LEVEL, ROUNDING, Interval, deviation, student_tail, t_interval
 
 Tendency = Literal["better", "worse", "same", "undecided"]
 
@@ -57,11 +54,11 @@ def paired(differences: Sequence[float]) -> Paired:
     if equal or interval.n == 1:
         return Paired(difference=interval, equal=equal, p=None)
     try:
-        error = statistics.stdev(differences) / math.sqrt(interval.n)
+        error = deviation(differences) / math.sqrt(interval.n)
     except OverflowError:
         error = math.inf
     # The same change in every pair leaves no doubt that would be divided by.
-    p = 2 * float(student.sf(abs(interval.mean) / error, interval.n - 1)) if error else 0.0
+    p = 2 * student_tail(abs(interval.mean) / error, interval.n - 1) if error else 0.0
     return Paired(difference=interval, equal=equal, p=p)
 
 
@@ -76,9 +73,10 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """
     if not all(0 <= p <= 1 for p in p_values):
         raise ValueError("a p value lies between 0 and 1")
-    if not p_values:
-        return ()
-    # Takes about a second to import, which only a comparison needs.
-    from statsmodels.stats.multitest import multipletests
-
-    return tuple(float(p) for p in multipletests(list(p_values), method="holm")[1])
+    # statsmodels has it too, but every call collects all garbage, which takes seconds on a large board.
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected, least = [0.0] * len(p_values), 0.0
+    for done, index in enumerate(order):
+        least = max(least, min(p_values[index] * (len(p_values) - done), 1.0))
+        corrected[index] = least
+    return tuple(corrected)

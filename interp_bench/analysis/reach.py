@@ -97,6 +97,16 @@ def reaches_of(cells: Iterable[Cell]) -> tuple[Reach, ...]:
     )
 
 
+def skill_over_seeds(cells: Iterable[Cell]) -> Interval | None:
+    """Return the skill on just these tasks and models: each seed is the mean over them, failing trials at 0.
+
+    It says nothing of other models; see ``standings.ranked_over_models`` for what does. None without a
+    score.
+    """
+    values = _by_seed(cells)
+    return t_interval(values) if values else None
+
+
 def _rungs(models: dict[str, list[Cell]]) -> tuple[Rung, ...]:
     rungs = [
         Rung(model=model, params=cells[0].params, skill=t_interval(_by_seed(cells)))
@@ -105,7 +115,7 @@ def _rungs(models: dict[str, list[Cell]]) -> tuple[Rung, ...]:
     return tuple(sorted(rungs, key=lambda rung: (rung.params, rung.model)))
 
 
-def _by_seed(cells: list[Cell]) -> list[float]:
+def _by_seed(cells: Iterable[Cell]) -> list[float]:
     """Average over tasks within each seed, so that a rung's values are independent draws."""
     values: dict[int, list[float]] = {}
     for trial in (trial for cell in cells for trial in cell.trials):

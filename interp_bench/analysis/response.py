@@ -19,13 +19,11 @@ everything else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
-from scipy.stats import t as student
+from scipy.special import expit, stdtrit
 
 from interp_bench.analysis.stats import LEVEL
 
@@ -107,7 +105,7 @@ class Fit:
             return np.full(len(sums), np.inf)
         projected = (sums @ self.inverse) @ scores.T
         deviation = np.sqrt((projected**2).sum(axis=1) * clusters / (clusters - 1))
-        quantiles = student.isf((1.0 - LEVEL) / 2, np.maximum(df, 1.0))
+        quantiles = -stdtrit(np.maximum(df, 1.0), (1.0 - LEVEL) / 2)
         return np.where(df >= 1, quantiles * deviation, np.inf)
 
 
@@ -190,9 +188,3 @@ def _derivatives(values: Array, known: Array, held: npt.NDArray[np.bool_]) -> tu
         ]
     )
     return gradient, curvature
-
-
-def indicators(names: Sequence[str]) -> Array:
-    """Return ``[distinct, names]``: 1 where a name is the distinct one, these in sorted order."""
-    distinct = sorted(set(names))
-    return np.array([[float(name == other) for name in names] for other in distinct])

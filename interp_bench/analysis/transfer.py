@@ -48,6 +48,8 @@ class Transfer:
         largest: the model that is predicted: the largest on which at least ``FEWEST`` techniques were
             scored.
         params: its parameters.
+        retest: tau of the ranking by even seeds with that by odd seeds on the largest model itself, about
+            as much as any model can be expected to reach; None with one seed.
         predictors: the models before it that share techniques with it, smallest first.
     """
 
@@ -56,6 +58,7 @@ class Transfer:
     ladder: str
     largest: str
     params: int
+    retest: Interval | None
     predictors: tuple[Predictor, ...]
 
     @property
@@ -110,8 +113,30 @@ def _transfer(
         ladder=ladder,
         largest=largest,
         params=models[largest][0].params,
+        retest=_retest(models[largest]),
         predictors=tuple(row for row in rows if row is not None),
     )
+
+
+def _retest(cells: Sequence[Cell]) -> Interval | None:
+    """Return tau between even and odd seeds, over techniques with both at every task that counts."""
+    halves: list[dict[tuple[str, str], float]] = []
+    for parity in (0, 1):
+        values = {(cell.technique, cell.task): _by_parity(cell, parity) for cell in cells}
+        halves.append({key: mean(found) for key, found in values.items() if found})
+    both: dict[str, set[str]] = {}
+    for technique, task in halves[0].keys() & halves[1].keys():
+        both.setdefault(technique, set()).add(task)
+    block = largest_block(both)
+    first, second = (
+        [mean([half[name, task] for task in block.places]) for name in block.techniques] for half in halves
+    )
+    return concordance(first, second)
+
+
+def _by_parity(cell: Cell, parity: int) -> list[float]:
+    values = (rank_value(trial) for trial in cell.trials if trial.seed % 2 == parity)
+    return [value for value in values if value is not None]
 
 
 def _predictor(cells: Sequence[Cell], largest: Sequence[Cell]) -> Predictor | None:

@@ -76,12 +76,20 @@ def discovery_rows(
 
 
 def seconds_text(seconds: float) -> str:
-    """Return e.g. ``3 ms``, ``0.45 s``, ``12 s``, ``3.5 min``."""
+    """Return e.g. ``3 ms``, ``0.45 s``, ``12 s``, ``3.5 min``, ``2.5 h``."""
     if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 else "<1 ms"
     if seconds < 9.95:
         return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 119.5 else f"{seconds / 60:.1f} min"
+    if seconds < 7197:
+        return f"{seconds:.0f} s" if seconds < 119.5 else f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:,.1f} h" if seconds < 3.6e8 else "> 100,000 h"
+
+
+def times_text(factor: float) -> str:
+    """Return e.g. ``1.2x``, ``9.7x``, ``120x``, ``3,000x``: two figures."""
+    rounded = float(f"{factor:.2g}")
+    return f"{rounded:,.1f}x".replace(".0x", "x") if rounded < 10 else f"{rounded:,.0f}x"
 
 
 def cost_text(cost: Cost | None) -> str:

@@ -62,10 +62,21 @@ def read(folder: Path) -> tuple[Trial, ...]:
     Raises:
         StoreError: the folder holds no such file, or a line is not a trial; file and line are named.
     """
+    return tuple(trial for path in exported(folder) for trial in read_lines(path))
+
+
+def exported(path: Path) -> list[Path]:
+    """Return the ``*.jsonl`` files of a folder, sorted; a file stands for itself.
+
+    Raises:
+        StoreError: the folder holds no such file.
+    """
     try:
-        files = sorted(folder.glob("*.jsonl"))
+        if path.is_file():
+            return [path]
+        files = sorted(path.glob("*.jsonl"))
     except OSError as error:
-        raise StoreError(f"cannot read {folder}: {error.strerror or error}") from error
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
     if not files:
-        raise StoreError(f"there are no trials (*.jsonl) in {folder}; write them with: interp-bench export")
-    return tuple(trial for path in files for trial in read_lines(path))
+        raise StoreError(f"there are no trials (*.jsonl) in {path}; write them with: interp-bench export")
+    return files

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
+from interp_bench.cli.parser import Commands
+from interp_bench.cli.values import seed_of
 from interp_bench.errors import InterpBenchError, PlantingError, near_name
 
 if TYPE_CHECKING:
@@ -116,3 +118,24 @@ def _as_table(certificate: Certificate, seconds: float) -> str:
     table = tabulate(rows, headers=("check", "value", "bound", ""), disable_numparse=True)
     verdict = "certified" if certificate.passed else f"invalid: {certificate.reason}"
     return f"{table}\n\n{verdict} ({len(rows)} checks, {seconds:.1f} s to open, plant and certify)"
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command `certify`."""
+    added = commands.add_parser("certify", help="plant one problem and print what its certificate measured")
+    added.add_argument("task", metavar="TASK", help="name from `interp-bench tasks`")
+    added.add_argument("model", metavar="MODEL", help="id from `interp-bench models`")
+    added.add_argument("--seed", type=seed_of, default=0, help="default: %(default)s")
+    added.add_argument(
+        "--dial",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="turn a dial of the task (repeatable)",
+    )
+    added.add_argument("--json", action="store_true", help="print an object")
+    added.set_defaults(
+        run=lambda options: certify(
+            options.task, options.model, seed=options.seed, dials=options.dial, as_json=options.json
+        )
+    )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from interp_bench.cli.parser import TRIALS, Commands
+from interp_bench.cli.values import path_of
 from interp_bench.errors import InterpBenchError, near_name
 
 if TYPE_CHECKING:
@@ -93,3 +95,12 @@ def _width(spec: ModelSpec) -> int | None:
     config = getattr(spec.source, "config", {})
     widths = (config.get(key) for key in ("d_model", "hidden_size", "n_embd"))
     return next((width for width in widths if isinstance(width, int)), None)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command `claims`."""
+    added = commands.add_parser("claims", help="what exported trials say of claims about size and capability")
+    added.add_argument("names", nargs="*", metavar="NAME", help="only these claims; default: all")
+    added.add_argument("--trials", type=path_of, default=TRIALS, help="folder; default: %(default)s")
+    added.add_argument("--json", action="store_true", help="print a list of objects")
+    added.set_defaults(run=lambda options: claims(options.names, options.trials, as_json=options.json))

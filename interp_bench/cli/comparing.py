@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from interp_bench.cli.parser import Commands
+from interp_bench.cli.values import path_of
+from interp_bench.harness.store import DEFAULT_PATH
+
 if TYPE_CHECKING:
     from interp_bench.analysis.comparison import Comparison
     from interp_bench.harness.gates import Gates
@@ -55,3 +59,26 @@ def _failures(gates: Gates, trials: Iterable[Trial], found: Comparison) -> list[
     if len(alone) > SHOWN:
         shown.append(f"{len(alone) - SHOWN} more trials dropped by more than {gates.option} allows")
     return [*shown, *found.failures(gates.mean_failure)]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command `compare`."""
+    added = commands.add_parser(
+        "compare", help="compare stored trials: what is new, gone, better, worse and the same"
+    )
+    added.add_argument("old", metavar="OLD", help="run id, `last`, store, or file or folder of *.jsonl")
+    added.add_argument("new", metavar="NEW", nargs="?", default="last", help="likewise; default: %(default)s")
+    added.add_argument(
+        "--store", type=path_of, default=DEFAULT_PATH, help="of the runs; default: %(default)s"
+    )
+    added.add_argument(
+        "--fail",
+        action="append",
+        default=[],
+        metavar="DROP",
+        help="exit with 1 where the skill of a trial (skill:-5%%) or the mean of a technique (mean:-2%%) "
+        "dropped by more, or a technique now breaks (repeatable)",
+    )
+    added.set_defaults(
+        run=lambda options: compare(options.old, options.new, store=options.store, fail=options.fail)
+    )

@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from interp_bench.cli.parser import Commands
 from interp_bench.harness.isolation import sandbox
 from interp_bench.harness.store import DEFAULT_PATH, Store
 from interp_bench.harness.tiers import TIERS
@@ -108,3 +109,9 @@ def _models() -> None:
 
 def _line(name: str, value: str) -> None:
     print(f"{name:<18}{value}")
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command `doctor`."""
+    added = commands.add_parser("doctor", help="versions, threads, caches, and which models are here")
+    added.set_defaults(run=lambda _: report())

@@ -22,9 +22,12 @@ from interp_bench.cli.catalogue import (
     task_record,
     technique_record,
 )
+from interp_bench.cli.parser import Commands
 from interp_bench.errors import InterpBenchError, near_name
 from interp_bench.harness.tiers import TIERS
 from interp_bench.registry import load_registry
+
+MODALITIES = ("lm", "image")
 
 _NARROWEST = 16
 
@@ -194,3 +197,26 @@ def _print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: S
     print(
         tabulate(shown, headers, tablefmt="simple", colalign=sides if shown else None, disable_numparse=True)
     )
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands that list what there is."""
+    listed_models = commands.add_parser("models", help="list the models of models.yaml")
+    listed_models.add_argument(
+        "--tier", choices=TIERS, help="only models of this tier and the tiers below it"
+    )
+    listed_models.add_argument("--ladder", help="only models of this ladder")
+    listed_models.set_defaults(run=models)
+    listed_techniques = commands.add_parser("techniques", help="list the techniques")
+    listed_techniques.set_defaults(run=techniques)
+    listed_tasks = commands.add_parser("tasks", help="list the tasks")
+    listed_tasks.set_defaults(run=tasks)
+    for command in (listed_techniques, listed_tasks):
+        command.add_argument("--track", help="only those of this track")
+    for command in (listed_models, listed_techniques, listed_tasks):
+        command.add_argument("--modality", choices=MODALITIES, help="only those for this modality")
+        command.add_argument("--json", action="store_true", help="print a list of objects")
+    shown = commands.add_parser("show", help="show all about one model, technique or task")
+    shown.add_argument("name", help="a model's id, or the name of a technique or a task")
+    shown.add_argument("--json", action="store_true", help="print a list of objects")
+    shown.set_defaults(run=lambda options: show(options.name, as_json=options.json))

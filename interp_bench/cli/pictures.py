@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from interp_bench.board.figures import skill_text
 from interp_bench.board.files import write_whole
+from interp_bench.cli.parser import PICTURES, Commands
+from interp_bench.cli.values import path_of, seed_of
 from interp_bench.errors import InterpBenchError
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from interp_bench.harness.snapshots.stored import Snapshot
     from interp_bench.registry.spec import ModelSpec
     from interp_bench.tracks.catalogue import Task, Technique
+
 
 SCENES = (
     ("attribution/token_evidence", "native-150k"),
@@ -53,7 +57,7 @@ def pictures(names: Sequence[str], model: str | None, seed: int, out: Path) -> i
     for taken in _taken(techniques, model, seed):
         path = out / taken.file_name
         write_whole(path, text_of(taken).encode("utf-8"))
-        print(f"{taken.skill:6.2f}  {path}", flush=True)
+        print(f"{skill_text(taken.skill):>6}  {path}", flush=True)
         stored += 1
         pictured.add(f"{taken.track}/{taken.technique}")
     bare = [technique.id for technique in techniques if technique.id not in pictured]
@@ -130,3 +134,21 @@ def _cells(techniques: Sequence[Technique], task: Task, spec: ModelSpec, seed: i
         floors={track: CATALOGUE.floor_of(track)},
     )
     return (cell for cell in grid.cells if cell.row.technique is not None)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command `pictures`."""
+    taken = commands.add_parser("pictures", help="store pictures of answers beside what was planted")
+    taken.add_argument(
+        "--technique",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one, by name or pattern (repeatable)",
+    )
+    taken.add_argument("--model", metavar="ID", help="on this model; default: a small one of each kind")
+    taken.add_argument("--seed", type=seed_of, default=0, help="default: %(default)s")
+    taken.add_argument("--out", type=path_of, default=PICTURES, help="folder; default: %(default)s")
+    taken.set_defaults(
+        run=lambda options: pictures(options.technique, options.model, options.seed, options.out)
+    )

@@ -6,9 +6,13 @@ import sys
 from pathlib import Path
 
 from interp_bench.board.files import write_whole
+from interp_bench.cli.parser import TRIALS, Commands, Parser
+from interp_bench.cli.values import path_of
 from interp_bench.errors import StoreError, near_name, one_line
 from interp_bench.harness.folders import is_file
-from interp_bench.harness.store import Store
+from interp_bench.harness.store import DEFAULT_PATH, Store
+
+PAGE = Path("leaderboard") / "README.md"
 
 LAST = "last"
 
@@ -24,7 +28,7 @@ def export(store: Path, out: Path, run: str | None) -> int:
     if not is_file(store):
         raise StoreError(f"there is no store {store}; make one with: pytest --bench")
     with Store.open(store) as opened:
-        trials = opened.latest() if run is None else opened.trials(_run_id(opened, run))
+        trials = opened.latest() if run is None else opened.trials(run_id(opened, run))
     if not trials:
         raise StoreError(f"the store {store} holds no trials yet; make some with: pytest --bench")
     files = jsonl.export(trials, out)
@@ -79,7 +83,12 @@ def write_or_check(out: Path, content: bytes, *, check: bool, command: str) -> i
     return 0
 
 
-def _run_id(store: Store, run: str) -> str:
+def run_id(store: Store, run: str) -> str:
+    """Return the id of a run of a store; ``last`` is the newest.
+
+    Raises:
+        StoreError: the store has no such run.
+    """
     runs = store.runs()
     if not runs:
         raise StoreError(f"the store {store.path} holds no runs yet; make one with: pytest --bench")
@@ -88,3 +97,29 @@ def _run_id(store: Store, run: str) -> str:
     if run not in runs:
         raise StoreError(f"the store {store.path} holds no run {run!r}{near_name(run, [LAST, *runs])}")
     return run
+
+
+def add_page(command: Parser, out: Path) -> None:
+    """Add the options of a command that writes a page from exported trials.
+
+    Args:
+        command: the command.
+        out: where the page is by default.
+    """
+    command.add_argument("--trials", type=path_of, default=TRIALS, help="folder; default: %(default)s")
+    command.add_argument("--out", type=path_of, default=out, help="file; default: %(default)s")
+    command.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if the page is stale"
+    )
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands `export` and `leaderboard`."""
+    exported = commands.add_parser("export", help="write stored trials as JSON lines, one file a track")
+    exported.add_argument("--store", type=path_of, default=DEFAULT_PATH, help="default: %(default)s")
+    exported.add_argument("--run-id", help="only the trials of this run, or of the `last` one")
+    exported.add_argument("--out", type=path_of, default=TRIALS, help="folder; default: %(default)s")
+    exported.set_defaults(run=lambda options: export(options.store, options.out, options.run_id))
+    page = commands.add_parser("leaderboard", help="write the leaderboard page from exported trials")
+    page.set_defaults(run=lambda options: leaderboard(options.trials, options.out, options.check))
+    add_page(page, PAGE)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from interp_bench.cli.certifying import find_task
+from interp_bench.cli.parser import Commands
 from interp_bench.harness.seed_secret import read_secret
 
 
@@ -40,3 +41,18 @@ def seeds(source: str, task: str, model: str, wanted: str, *, as_json: bool) -> 
     first = next(iter(planted.values()))
     print(f"\nplant one again with: interp-bench certify {found} {model} --seed {first}")
     return 0
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command `seeds`."""
+    reveal = commands.add_parser("seeds", help="show the seeds that follow from a secret")
+    reveal.add_argument("--secret", required=True, metavar="PATH", help="file that holds it, or env:NAME")
+    reveal.add_argument("--task", required=True, help="name from `interp-bench tasks`")
+    reveal.add_argument("--model", required=True, help="id from `interp-bench models`")
+    reveal.add_argument("--seeds", default="3", metavar="N", help="number or list; default: %(default)s")
+    reveal.add_argument("--json", action="store_true", help="print an object")
+    reveal.set_defaults(
+        run=lambda options: seeds(
+            options.secret, options.task, options.model, options.seeds, as_json=options.json
+        )
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from interp_bench.cli.parser import Commands
 from interp_bench.errors import UnavailableError, one_line
 
 
@@ -26,3 +27,10 @@ def fetch(ids: Sequence[str]) -> int:
             print(f"interp-bench: {one_line(str(error))}", file=sys.stderr)
             status = 1
     return status
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command `fetch`."""
+    added = commands.add_parser("fetch", help="bring the weights of models to this machine")
+    added.add_argument("models", nargs="+", metavar="MODEL", help="ids from `interp-bench models`")
+    added.set_defaults(run=lambda options: fetch(options.models))

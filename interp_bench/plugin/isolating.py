@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from interp_bench.harness import discovery
 from interp_bench.harness.calling import Caller, Here
 from interp_bench.harness.folders import task_files
-from interp_bench.harness.isolation.caller import Isolated
-from interp_bench.harness.isolation.dumping import hide_memory
+from interp_bench.harness.isolation.arranging import concealed, isolated, walls
 from interp_bench.harness.isolation.registering import Registrar
-from interp_bench.harness.isolation.sandbox import offered
 from interp_bench.harness.isolation.staff import the_nursery
 from interp_bench.harness.limits import parse_limits
 from interp_bench.harness.seed_secret import secret_paths
@@ -21,7 +19,6 @@ from interp_bench.harness.store import DEFAULT_PATH
 if TYPE_CHECKING:
     from interp_bench.plugin.options import Options
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _JOURNALS = ("", "-wal", "-shm", "-journal")
 
 
@@ -51,36 +48,17 @@ def caller(options: Options, places: Sequence[Path], *, workers: int) -> Caller:
     limits = parse_limits(options.tier, workers=workers, timeout=options.timeout, memory=options.memory)
     if options.isolate == "none":
         return Here()
-    if any(offer.name == "files" and offer.lack for offer in offered()):
-        # Landlock keeps workers out of the memory of other processes too; this is the next best.
-        hide_memory()
-    return Isolated(
-        the_nursery(discovery.PACKAGES),
-        limits,
-        warm=options.isolate == "warm",
-        hidden=hidden_paths(options, places),
-    )
+    return isolated(limits, warm=options.isolate == "warm", hidden=hidden_paths(options, places))
 
 
 def hidden_paths(options: Options, places: Sequence[Path]) -> tuple[Path, ...]:
     """Return the files and folders that workers cannot read: the store, tasks, results and planting."""
     store = options.store or options.root / DEFAULT_PATH
-    stores = [options.root / DEFAULT_PATH.parent, *(store.with_name(store.name + end) for end in _JOURNALS)]
-    planting = [_PACKAGE / "planting", _PACKAGE / "data" / "tasks"]
+    stores = [store.with_name(store.name + end) for end in _JOURNALS]
     secrets = secret_paths(options.seed_secret, options.here)
-    return (
-        *secrets,
-        *stores,
-        options.root / "leaderboard",
-        options.root / "tasks",
-        *task_files(places),
-        *planting,
-    )
+    return (*secrets, *stores, *concealed(options.root, task_files(places)))
 
 
 def described(options: Options) -> str:
     """Return how techniques are kept apart, for head and provenance of a run; empty where they are not."""
-    if options.isolate == "none":
-        return ""
-    walls = [offer.name for offer in offered() if not offer.lack]
-    return f"{options.isolate} workers behind {', '.join(walls) or 'no walls'}"
+    return "" if options.isolate == "none" else walls(options.isolate)

@@ -61,11 +61,20 @@ def _vit(task: str) -> Question:
     return Question(task=task, model="vit-slim-200k", modality="image")
 
 
+def _resnet(task: str) -> Question:
+    return Question(task=task, model="resnet18", modality="image")
+
+
 QUESTIONS: Mapping[str, tuple[Question, ...]] = {
     "features": (_lm("dictionary"), _cnn("visual_dictionary"), _vit("visual_dictionary")),
     "concepts": (_lm("marker_concept"), _cnn("visual_concept"), _vit("visual_concept")),
     "circuits": (_lm("induction"), _cnn("channel_conjunction"), _vit("evidence_route")),
-    "attribution": (_lm("token_evidence"), _cnn("visual_evidence"), _vit("visual_evidence")),
+    "attribution": (
+        _lm("token_evidence"),
+        _cnn("visual_evidence"),
+        _vit("visual_evidence"),
+        _resnet("visual_evidence"),  # for techniques that ask for ReLUs
+    ),
     "triggers": (_lm("universal_tokens"), _cnn("universal_patch"), _vit("universal_patch")),
 }
 """By track, the smallest models first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from interp_bench.analysis.paired import holm, paired
@@ -69,6 +70,15 @@ def test_holm_multiplies_by_how_many_are_left() -> None:
     assert holm([0.02]) == pytest.approx((0.02,))
     assert holm([0.0, 0.5]) == pytest.approx((0.0, 0.5))
     assert holm([]) == ()
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    generator = np.random.default_rng(0)
+    for size in (1, 2, 7, 40):
+        for p_values in (generator.random(size) ** 4, np.repeat(generator.random(size), 2) / 10):
+            assert holm(list(p_values)) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-15)
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])

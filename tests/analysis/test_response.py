@@ -137,6 +137,26 @@ def test_a_technique_without_any_skill_does_not_move_the_others():
     assert beside.weights[8:].max() < 0.02
 
 
+def test_intervals_of_expected_skill_cover_the_truth_on_boards_with_gaps_and_dull_techniques():
+    generator = np.random.default_rng(6)
+    covered = []
+    for _ in range(30):
+        abilities, difficulties = generator.normal(0, 1, 24), generator.normal(0, 1, 16)
+        abilities[:8] -= 6
+        eta = abilities[:, None] - difficulties[None, :]
+        # Mean over clashes between techniques and places, by the ten points of Gauss and Hermite.
+        points, weights = np.polynomial.hermite_e.hermegauss(10)
+        truth = (expit(eta[..., None] + points) @ (weights / weights.sum())).mean(axis=0)
+        skills = expit(eta + generator.standard_normal(eta.shape))
+        skills[generator.random(eta.shape) < 0.4] = np.nan
+        fitted = fit(skills)
+        halves = fitted.half_widths(
+            fitted.means_of_parameters, np.eye(24), np.ones((24, 16)), fitted.held.sum(axis=0) - 1.0
+        )
+        covered += list(np.abs(fitted.expected.mean(axis=0) - truth) <= halves)
+    assert 0.91 <= np.mean(covered) <= 0.99
+
+
 def test_slope_of_the_mean_skill_is_that_of_small_changes():
     skills, *_ = drawn(np.random.default_rng(5), rows=4, columns=3)
     fitted = fit(skills)

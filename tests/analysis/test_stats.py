@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
-from interp_bench.analysis.stats import Interval, t_interval
+from interp_bench.analysis.stats import Interval, deviation, student_quantile, student_tail, t_interval
 
 
 def test_interval_of_three_values_matches_the_t_table():
@@ -24,6 +26,27 @@ def test_family_of_five_uses_the_99_percent_quantile():
     # 0.05 / 5 = 0.01, so t(0.995, 2 df) = 9.924843
     interval = t_interval([1.0, 2.0, 3.0], comparisons=5)
     assert interval.half == pytest.approx(9.924843 / math.sqrt(3), rel=1e-6)
+
+
+@pytest.mark.parametrize("free", [1, 2, 4, 11, 200])
+def test_student_is_that_of_scipy_to_the_last_bit(free):
+    assert [student_quantile(tail, free) for tail in (0.025, 1e-6)] == [
+        student.isf(tail, free) for tail in (0.025, 1e-6)
+    ]
+    assert [student_tail(value, free) for value in (0.0, 2.5, 60.0)] == [
+        student.sf(value, free) for value in (0.0, 2.5, 60.0)
+    ]
+
+
+@given(st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=8))
+@example([0.1, 0.1, 0.1])
+@example([1e-200, 2e-200])
+@example([1e200, -1e200])
+@example([1e9, 1e9 + 1e-6])
+def test_deviation_is_that_of_fractions(values):
+    exact = statistics.stdev(values)
+    assert deviation(values) == pytest.approx(exact, rel=1e-6, abs=1e-15 * max(map(abs, values)))
+    assert (deviation(values) == 0) == (exact == 0)
 
 
 def test_one_value_has_no_bounds():

@@ -65,6 +65,16 @@ def test_only_techniques_scored_on_both_at_the_same_tasks_are_ranked():
     assert (middle.techniques, middle.left_out) == (COUNT - 2, 1)
 
 
+def test_seeds_of_the_largest_say_how_much_can_be_reached():
+    (found,) = transfers_of(cells_of(board()))
+    assert found.retest.n == COUNT
+    assert 0.7 < found.retest.low < found.retest.mean < 1
+    # Seed 1 turned around ranks the other way round.
+    turned = [t.model_copy(update={"skill": 1 - t.skill}) if t.seed == 1 else t for t in board()]
+    assert transfers_of(cells_of(turned))[0].retest.high < 0
+    assert transfers_of(cells_of([t for t in board() if t.seed == 0]))[0].retest is None
+
+
 def test_modalities_are_apart_and_language_models_first():
     found = transfers_of(cells_of([*board(modality="image", name="pictures"), *board()]))
     assert [(row.modality, row.largest) for row in found] == [
@@ -108,10 +118,10 @@ def test_the_cheapest_is_of_those_that_cannot_be_told_from_the_best():
         row("best", 5.0, tau(0.5, 0.9)),
         row("none", 0.1, None),
     )
-    table = Transfer(track="t", modality="lm", ladder="", largest="l", params=2, predictors=rows)
+    table = Transfer(track="t", modality="lm", ladder="", largest="l", params=2, retest=None, predictors=rows)
     assert table.cheapest.model == "good"
     nothing = Transfer(
-        track="t", modality="lm", ladder="", largest="l", params=2, predictors=(rows[0], rows[4])
+        track="t", modality="lm", ladder="", largest="l", params=2, retest=None, predictors=(rows[0], rows[4])
     )
     assert nothing.cheapest is None
 

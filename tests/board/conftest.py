@@ -77,6 +77,11 @@ TRACKS = {
 @pytest.fixture
 def board(make_trial) -> list[Trial]:
     """Return all trials of the run, in a shuffled order."""
+    return board_of(make_trial)
+
+
+def board_of(make_trial) -> list[Trial]:
+    """Return the same where fixtures of a test are not at hand."""
     draw = random.Random(0)
     trials = [
         _trial(make_trial, draw, track, task, primary, gear, model, seed)

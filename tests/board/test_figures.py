@@ -49,6 +49,20 @@ def test_seconds(seconds, text):
     assert figures.seconds_text(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(7190, "119.8 min"), (7200, "2.0 h"), (9e6, "2,500.0 h"), (4e8, "> 100,000 h")]
+)
+def test_hours(seconds, text):
+    assert figures.seconds_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"), [(1.04, "1x"), (1.26, "1.3x"), (9.7, "9.7x"), (12.4, "12x"), (1499, "1,500x")]
+)
+def test_times(factor, text):
+    assert figures.times_text(factor) == text
+
+
 def test_intervals():
     assert figures.interval_text(t_interval([0.75, 0.75])) == "0.75 ±0.00"
     assert figures.interval_text(t_interval([0.75])) == "0.75"

@@ -41,6 +41,9 @@ DIALS = (
     "ratio=null",
     'ratio="x"', "ratio=", "=1", "ratio=" + "9" * 99, "ratio=" + "[" * 99, "samples=1.5",
 )  # fmt: skip
+SIZES = ("1.3b", "135,000,000", "1e9", "1e99", "0", "-1", "nan", "inf", "1e400", "٣k", "9" * 99 + "m")
+TIMES = ("10min", "90s", "1h", "1e99h", "0s", "-1s", "nan", "10", "1e-400s", "٣s")
+ADVISED = ["recommend", "--track", "features", "--modality", "lm", "--params", "1.3b"]
 OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "models": {
         "--tier": ("quick", "standard", "full"), "--ladder": ("native-ln", "pair"), "--modality": ("lm",
@@ -52,6 +55,20 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "show": {"": (*MODEL_IDS, *TASKS, "pca", "features/pca"), "--json": ()},
     "export": {"--store": PATHS, "--run-id": ("last", "r"), "--out": PATHS},
     "leaderboard": {"--trials": PATHS, "--out": PATHS, "--check": ()},
+    "board": {
+        "": ("show", "show", "show"), "--track": ("features", "circuits"), "--ladder": ("native-ln", "pair"),
+        "--trials": PATHS, "--store": PATHS,
+    },
+    "submit": {"--run": ("last", "r"), "--store": PATHS, "--out": PATHS, "--note": ("by me",)},
+    "verify": {
+        "": ("mine.json", *PATHS), "--seed": ("0", "-1"), "--tolerance": ("0", "0.5", "nan"), "--out": PATHS,
+        "--technique": PATHS,
+    },
+    "recommend": {
+        "--track": ("features", "circuits"), "--modality": ("lm", "image"), "--params": SIZES,
+        "--budget": TIMES, "--access": ("forward", "gradients"), "--top": ("3", "0", "9" * 30),
+        "--trials": PATHS, "--json": (),
+    },
     "claims": {"": ("larger-lms-better", "capability-window"), "--trials": PATHS, "--json": ()},
     "fetch": {"": MODEL_IDS},
     "certify": {"": (*TASKS, *MODEL_IDS), "--seed": ("0", "7", "-1", "9" * 20), "--dial": DIALS,
@@ -73,6 +90,8 @@ def given_to(command: str) -> st.SearchStrategy[list[str]]:
             parts.append(value.map(lambda text, name=name: [f"{name}={text}"]))
     parts.append(st.one_of(words, st.sampled_from(FLAGS)).map(lambda word: [word]))
     many = st.lists(st.one_of(parts), max_size=4).map(lambda found: [word for part in found for word in part])
+    if command == "recommend":
+        many = st.one_of(many, many.map(lambda rest: [*ADVISED[1:], "--trials", "runs", *rest]))
     if command == "certify":
         whole = st.tuples(st.sampled_from(TASKS), st.sampled_from(MODEL_IDS)).map(list)
         many = st.one_of(many, st.builds(list.__add__, whole, many))
@@ -85,7 +104,7 @@ def stays_here(word: str) -> bool:
 
 
 arguments = st.one_of(
-    *map(given_to, OPTIONS),
+    *(given_to(name) for name in OPTIONS if name != "verify"),
     *map(given_to, ("export", "leaderboard", "certify")),
     st.lists(mixed_case(FLAGS), max_size=3),
 ).map(lambda found: list(filter(stays_here, found)))
@@ -152,6 +171,10 @@ def written(stream: io.TextIOWrapper) -> str:
 @example(["certify", "dictionary", "native-small", "--dial", "ratio=" + "1" + "0" * 400])
 @example(["certify", "dictionary", "native-small", "--dial", "ratio=" + "[" * 5000])
 @example(["show", SURROGATE])
+@example([*ADVISED, "--trials", "runs"])
+@example([*ADVISED, "--trials", "runs", "--budget", "1e99h", "--json"])
+@example([*ADVISED, "--trials", "a" * 300])
+@example([*ADVISED, "--params", "1e400"])
 @example(["fetch", "resnet-absent", "native-small"])
 @given(arguments)
 def test_it_ends_with_a_status_and_at_most_one_line(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +11,8 @@ from interp_bench.planting.concepts.causal import CausalModel, Variable
 from interp_bench.planting.concepts.certify import ConceptTrial, certify_concept
 from interp_bench.planting.concepts.interchange import swap
 from interp_bench.planting.concepts.journey import NearNegative
+from tests.concept_toy import toy
 
-toy = runpy.run_path(str(Path(__file__).parents[1] / "concept_toy.py"))["toy"]
 AXES = torch.eye(8)  # 0, 1: values of the variable; 2, 3: of the other one; 4 to 7: noise
 SITES = ("before", "after")
 VARIABLES = tuple(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from interp_bench.harness.calling import Here
+from interp_bench.harness.isolation import arranging
 from interp_bench.harness.isolation.caller import Isolated
 from interp_bench.harness.isolation.sandbox import Offer
 from interp_bench.plugin import isolating
@@ -25,8 +26,8 @@ def test_memory_is_hidden_where_no_wall_hides_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lack: str, hidden: int
 ) -> None:
     done: list[bool] = []
-    monkeypatch.setattr(isolating, "offered", lambda: (Offer(name="files", lack=lack),))
-    monkeypatch.setattr(isolating, "hide_memory", lambda: done.append(True))
+    monkeypatch.setattr(arranging, "offered", lambda: (Offer(name="files", lack=lack),))
+    monkeypatch.setattr(arranging, "hide_memory", lambda: done.append(True))
     assert isinstance(isolating.caller(options(tmp_path, isolate="fresh"), (), workers=1), Isolated)
     assert len(done) == hidden
     assert isinstance(isolating.caller(options(tmp_path, isolate="none"), (), workers=1), Here)

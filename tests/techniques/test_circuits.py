@@ -11,7 +11,7 @@ from interp_bench.errors import Inapplicable
 from interp_bench.harness.discovery import load_file
 from interp_bench.model.opening import open_model
 from interp_bench.registry import load_registry
-from interp_bench.techniques.circuits.gradients import eap, gradient_x_activation
+from interp_bench.techniques.circuits.gradients import eap
 from interp_bench.techniques.circuits.guess import random
 from interp_bench.techniques.circuits.integrated import eap_ig
 from interp_bench.techniques.circuits.patching import activation_patching, node_patching
@@ -19,6 +19,7 @@ from interp_bench.techniques.circuits.weights import weight_composition
 from interp_bench.tracks.base import Planted
 from interp_bench.tracks.catalogue import CATALOGUE
 from interp_bench.tracks.circuits import TRACK, CircuitProblem, CircuitTruth
+from tests.circuit_toys import assert_same_scores, linear_problem, precise
 from tests.model.conftest import build, sample
 
 Pair = Planted[CircuitProblem, CircuitTruth]
@@ -55,36 +56,13 @@ def test_node_patching_finds_the_nodes(planted: Pair) -> None:
     assert TRACK.score(planted.problem, planted.truth, answer)["auroc"] > 0.95
 
 
-@pytest.mark.parametrize("technique", [gradient_x_activation, weight_composition])
-def test_answers_fit_the_track(planted: Pair, technique: object) -> None:
-    assert 0 <= score(planted, technique) <= 1
-
-
-def linear_problem() -> CircuitProblem:
-    """A host whose MLPs and softmaxes do nothing, with a metric that is linear in the last residual."""
-    model = build("gpt2")
-    for block in model.transformer.blocks:
-        block.mlp_out.module.weight.data.zero_()
-        block.query.module.weight.data[:, :64].zero_()  # no queries and keys: uniform attention
-        block.norm1.forward = torch.clone  # a new tensor, as a norm makes one
-        block.norm2.forward = torch.clone
-    model.transformer.final_norm.forward = torch.clone
-    outcomes = torch.tensor([[3, 4]] * 4)
-    return CircuitProblem(
-        model=model, seed=0, clean=sample(model, 0, 4), corrupted=sample(model, 1, 4), outcomes=outcomes
-    )
-
-
 def test_on_a_linear_network_eap_equals_patching() -> None:
     """First-order effects are exact there: eap scores are minus the fall of the metric, per edge."""
-    problem = linear_problem()
+    problem = precise(linear_problem())
     exact = activation_patching(problem, n_pairs=4).scores
     first_order = -eap(problem).scores / 4  # eap sums over the batch, patching takes the mean
     valid = problem.graph.valid
-    torch.testing.assert_close(first_order[valid], exact[valid], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(
-        eap_ig(problem).scores[valid], eap(problem).scores[valid], atol=1e-5, rtol=1e-3
-    )
+    assert_same_scores(first_order[valid], exact[valid])
 
 
 def test_eap_ig_at_one_step_is_eap() -> None:

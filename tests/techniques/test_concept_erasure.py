@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -15,8 +12,7 @@ from interp_bench.techniques.concepts.discriminants import lda
 from interp_bench.techniques.concepts.erasure import fit_leace, fit_nullspace, leace, nullspace_projection
 from interp_bench.techniques.concepts.site_choice import scaled_features
 from interp_bench.tracks.concepts import TRACK
-
-toy = runpy.run_path(str(Path(__file__).parents[1] / "concept_toy.py"))["toy"]
+from tests.concept_toy import toy
 
 
 def classes(n: int = 400, d: int = 6, k: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

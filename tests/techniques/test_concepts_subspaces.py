@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +22,8 @@ from interp_bench.techniques.concepts.site_choice import most_decodable, scaled_
 from interp_bench.techniques.concepts.whole import full_vector
 from interp_bench.tracks.catalogue import CATALOGUE
 from interp_bench.tracks.concepts import TRACK, ConceptProblem, Subspace
+from tests.concept_toy import hard, toy
 
-toy = runpy.run_path(str(Path(__file__).parents[1] / "concept_toy.py"))["toy"]
 Find = Callable[[ConceptProblem], Subspace]
 READERS = (mean_difference, logistic_probe, lda)
 ALL = (random, full_vector, pca, *READERS, active_subspace, das)
@@ -40,22 +37,6 @@ def cosines(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 def differences(carriers: torch.Tensor) -> torch.Tensor:
     """Return an orthonormal basis of the differences between carriers."""
     return torch.linalg.qr((carriers[1:] - carriers[:1]).T).Q.T
-
-
-def hard() -> tuple[ConceptProblem, Any]:
-    """Noise, a rotation, and a second variable that mostly goes with the first."""
-    return toy(n_values=4, width=24, noise=0.3, seed=7, correlation=0.5)
-
-
-@pytest.mark.parametrize("find", ALL)
-def test_answers_keep_the_contract_and_repeat_themselves(find: Find) -> None:
-    problem, _ = hard()
-    answer = find(problem)
-    TRACK.check(problem, answer)
-    again = find(replace(problem, _recall=None))
-    assert answer.site == again.site
-    torch.testing.assert_close(answer.basis, again.basis)
-    assert not answer.basis.requires_grad
 
 
 def test_every_technique_is_registered_once_with_one_floor() -> None:

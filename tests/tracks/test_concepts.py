@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +12,8 @@ from interp_bench.model.opening import open_model
 from interp_bench.registry import load_registry
 from interp_bench.tracks.concepts import TRACK, Subspace, orthonormal, overlap, run_from, swap
 from interp_bench.tracks.recall import Recall
+from tests.concept_toy import toy
 
-toy = runpy.run_path(str(Path(__file__).parents[1] / "concept_toy.py"))["toy"]
 AXES = torch.eye(8)  # 0, 1: values of the variable; 2, 3: of the other one
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from interp_bench.board.figures import skill_text
-from interp_bench.errors import InterpBenchError
+from interp_bench.board.site import runtime
 from interp_bench.harness.snapshots.stored import Snapshot, read_snapshots
 
 
@@ -37,7 +37,7 @@ def pictures_of(folder: Path) -> tuple[Picture, ...]:
 
     Raises:
         StoreError: a file holds no picture; it and what is wrong are named.
-        InterpBenchError: there are pictures, and Altair is missing.
+        InterpBenchError: there are pictures, and a library of the extra ``site`` is not installed.
     """
     snapshots = read_snapshots(folder)
     ordered = sorted(snapshots, key=lambda s: (s.track, s.technique, s.modality != "lm", s.file_name))
@@ -48,13 +48,11 @@ def picture(snapshot: Snapshot) -> Picture:
     """Return the picture of a snapshot.
 
     Raises:
-        InterpBenchError: Altair is missing.
+        InterpBenchError: a library of the extra ``site`` is not installed.
     """
-    try:
-        from interp_bench.board.site.drawings import draw
-    except ModuleNotFoundError as error:
-        missing = f"pictures need {error.name}; install it with: pip install 'interp-bench[site]'"
-        raise InterpBenchError(missing) from error
+    runtime.require()
+    from interp_bench.board.site.drawings import draw
+
     drawn = draw(snapshot.content)
     alt = f"{drawn.alt} Skill {skill_text(snapshot.skill)}, where 0 is guessing and 1 is the truth."
     return Picture(

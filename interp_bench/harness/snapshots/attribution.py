@@ -8,7 +8,7 @@ from interp_bench.harness.snapshots.digits import marks_of, rows_of, salient
 from interp_bench.harness.snapshots.stored import PixelExample, Pixels, TokenExample, Tokens
 from interp_bench.tracks.attribution import AttributionProblem, AttributionTruth, Saliency
 
-MOST_IMAGES = 3
+MOST_IMAGES = 2
 MOST_TEXTS = 8
 _MOST_PEAKS = 3
 _CONTRAST = 2.5
@@ -26,11 +26,13 @@ def snapshot(problem: AttributionProblem, truth: AttributionTruth, answer: Salie
 
 
 def _image(image: Tensor, mask: Tensor, values: Tensor) -> PixelExample:
+    (top, bottom), (left, right) = ((int(i.min()), int(i.max()) + 1) for i in mask.nonzero(as_tuple=True))
     peaks = (values == values.max()).nonzero().tolist()
     shown = image.double().permute(1, 2, 0) / (2 * _CONTRAST) + 0.5
     return PixelExample(
         image=rows_of(shown, 1),
-        planted=marks_of(mask),
+        corner=(top, left),
+        planted=marks_of(mask[top:bottom, left:right]),
         saliency=rows_of(salient(values), 1),
         peaks=tuple((row, column) for row, column in peaks) if len(peaks) <= _MOST_PEAKS else (),
     )

@@ -48,25 +48,40 @@ class PixelExample(Stored):
 
     Attributes:
         image: (height) rows of three digits a pixel: red, green and blue, each 0 to 15.
-        planted: (height) rows of one sign a pixel.
+        corner: (row, column) of the first pixel of ``planted``.
+        planted: the part of the image that holds all evidence, in rows of one sign a pixel.
         saliency: (height) rows of one digit a pixel, 0 the least and 15 the most salient.
         peaks: (row, column) of the most salient pixels; none where many tie.
     """
 
     image: Rows
+    corner: tuple[Size, Size]
     planted: Annotated[tuple[Mask, ...], Field(min_length=1), AfterValidator(_rectangle)]
     saliency: Rows
     peaks: tuple[tuple[Size, Size], ...] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> PixelExample:
-        height, width = len(self.planted), len(self.planted[0])
-        for name, rows, digits in (("image", self.image, 3), ("saliency", self.saliency, 1)):
-            if len(rows) != height or len(rows[0]) != digits * width:
-                raise _wrong(f"{name} is not as large as planted, {height} x {width}")
+        height, width = self.size
+        if len(self.image) != height or len(self.image[0]) != 3 * width:
+            raise _wrong(f"the image is not as large as its saliency, {height} x {width}")
+        (top, left), below = self.corner, len(self.planted)
+        if top + below > height or left + len(self.planted[0]) > width:
+            raise _wrong("what is planted reaches out of the image")
         if any(row >= height or column >= width for row, column in self.peaks):
             raise _wrong("a peak lies outside of the image")
         return self
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return len(self.saliency), len(self.saliency[0])
+
+    def holds(self, row: int, column: int) -> bool:
+        """Return whether a pixel is planted evidence."""
+        row, column = row - self.corner[0], column - self.corner[1]
+        inside = 0 <= row < len(self.planted) and 0 <= column < len(self.planted[0])
+        return inside and self.planted[row][column] == "#"
 
 
 class Pixels(Stored):
@@ -77,7 +92,7 @@ class Pixels(Stored):
 
     @model_validator(mode="after")
     def _alike(self) -> Pixels:
-        if len({(len(one.planted), len(one.planted[0])) for one in self.examples}) > 1:
+        if len({one.size for one in self.examples}) > 1:
             raise _wrong("images differ in size")
         return self
 

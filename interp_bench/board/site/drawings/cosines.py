@@ -63,4 +63,4 @@ def _spec(size: int, count: int) -> dict[str, Any]:
     dots = base.mark_point(filled=True, size=34, color=AGREES, opacity=1)
     level = alt.Chart(named("matched")).mark_rule(strokeDash=[5, 4], color=AGREES).encode(y=alt.datum(_GOOD))
     side = alt.layer(level, dots).properties(width=220, height=scale * size)
-    return spec_of(alt.hconcat(matrix, side, spacing=30))
+    return spec_of(alt.hconcat(matrix, side, spacing=30).resolve_legend(color="independent"))

@@ -41,10 +41,11 @@ def _spec() -> dict[str, Any]:
         x=alt.X("place:N", title="token found", sort=None, axis=alt.Axis(labelAngle=0, orient="top")),
         y=alt.Y("part:N", title=None, sort=None, axis=alt.Axis(labelLimit=260)),
     )
-    fits = base.transform_filter("datum.fits").mark_point(
-        shape="square", filled=True, size=380, color=AGREES, opacity=1
+    truth = [True, False]
+    marks = base.mark_point(filled=True, opacity=1, strokeWidth=1.5).encode(
+        shape=alt.Shape("fits:O", scale=alt.Scale(domain=truth, range=["square", "circle"]), legend=None),
+        size=alt.Size("fits:O", scale=alt.Scale(domain=truth, range=[380, 90]), legend=None),
+        stroke=alt.Stroke("fits:O", scale=alt.Scale(domain=truth, range=[AGREES, MISSED]), legend=None),
+        fill=alt.Fill("fits:O", scale=alt.Scale(domain=truth, range=[AGREES, "transparent"]), legend=None),
     )
-    misses = base.transform_filter("!datum.fits").mark_point(
-        shape="circle", filled=False, size=90, color=MISSED, strokeWidth=1.5, opacity=1
-    )
-    return spec_of(alt.layer(misses, fits).properties(width=alt.Step(70), height=alt.Step(36)))
+    return spec_of(marks.properties(width=alt.Step(70), height=alt.Step(36)))

@@ -27,12 +27,12 @@ _SIDE = 192  # pixels of the screen that an image takes, about
 def draw(content: Pixels) -> Drawing:
     """Draw each image above its saliency."""
     examples = content.examples
-    height, width = len(examples[0].planted), len(examples[0].planted[0])
+    height, width = examples[0].size
     rows, edges, peaks = [], [], []
     for n, one in enumerate(examples):
         drawn = zip(one.image, one.saliency, strict=True)
         rows += [{"example": n, "row": i, "image": a, "saliency": b} for i, (a, b) in enumerate(drawn)]
-        edges += [{"example": n, **edge} for edge in outline(one.planted)]
+        edges += [{"example": n, **edge} for edge in outline(one.planted, one.corner)]
         peaks += [{"example": n, "row": row + 0.5, "column": column + 0.5} for row, column in one.peaks]
     hits = sum(_hit(one) for one in examples)
     return Drawing(
@@ -46,11 +46,17 @@ def draw(content: Pixels) -> Drawing:
 
 
 def _hit(one: PixelExample) -> bool:
-    return bool(one.peaks) and all(one.planted[row][column] == "#" for row, column in one.peaks)
+    return bool(one.peaks) and all(one.holds(row, column) for row, column in one.peaks)
 
 
-def outline(mask: Sequence[str]) -> Iterator[dict[str, int]]:
-    """Yield the lines between planted and other cells: from (x, y) to (x2, y2), as long as they go."""
+def outline(mask: Sequence[str], corner: tuple[int, int] = (0, 0)) -> Iterator[dict[str, int]]:
+    """Yield the lines between planted and other cells: from (x, y) to (x2, y2), as long as they go.
+
+    Args:
+        mask: rows of signs.
+        corner: row and column of its first sign.
+    """
+    top, left = corner
     for flip, grid in ((False, list(mask)), (True, ["".join(signs) for signs in zip(*mask, strict=True)])):
         empty = "." * len(grid[0])
         for at, (before, after) in enumerate(zip([empty, *grid], [*grid, empty], strict=True)):
@@ -60,17 +66,14 @@ def outline(mask: Sequence[str]) -> Iterator[dict[str, int]]:
                 places = list(run)
                 if side:
                     start, stop = places[0], places[-1] + 1
-                    yield (
-                        {"x": at, "y": start, "x2": at, "y2": stop}
-                        if flip
-                        else {"x": start, "y": at, "x2": stop, "y2": at}
-                    )
+                    x, y, x2, y2 = (at, start, at, stop) if flip else (start, at, stop, at)
+                    yield {"x": left + x, "y": top + y, "x2": left + x2, "y2": top + y2}
 
 
 @cache
 def _spec(n: int, width: int, height: int) -> dict[str, Any]:
     scale = max(1, _SIDE // width)
-    columns = []
+    above, below = [], []
     for example in range(n):
         image = squares(cells("rows", "image", width), width, height, scale).encode(
             color=alt.Color("color:N", scale=None)
@@ -81,20 +84,21 @@ def _spec(n: int, width: int, height: int) -> dict[str, Any]:
         )
         saliency = saliency.transform_calculate(level="toNumber('0x' + datum.digits)")
         only = f"datum.example === {example}"
-        panels = [
-            alt.layer(base.transform_filter(only), *_lines(only)).properties(title=title)
-            for base, title in ((image, f"Image {example + 1}"), (saliency, "Saliency"))
-        ]
-        panels[1] = alt.layer(panels[1], *_crosses(only)).properties(title="Saliency")
-        columns.append(alt.vconcat(*panels, spacing=6))
-    return spec_of(alt.hconcat(*columns, spacing=10))
+        parts = (image.transform_filter(only), *_lines(only))
+        above.append(alt.layer(*parts).properties(title=f"Image {example + 1}"))
+        parts = (saliency.transform_filter(only), *_lines(only), *_crosses(only))
+        below.append(alt.layer(*parts).properties(title="Saliency"))
+    spacing = {"row": 28, "column": 14}
+    spec = spec_of(alt.concat(*above, *below, columns=n, spacing=spacing, bounds="flush"))
+    # As SVG, each of the thousands of pixels would be an element of the page.
+    return {**spec, "usermeta": {"embedOptions": {"renderer": "canvas"}}}
 
 
 def _lines(only: str) -> list[Any]:
     """Return the outline, white dashes on black, which shows on any colour."""
     base = alt.Chart(named("edges")).transform_filter(only).encode(x="x:Q", y="y:Q", x2="x2:Q", y2="y2:Q")
     return [
-        base.mark_rule(color="black", strokeWidth=3.5, strokeCap="square"),
+        base.mark_rule(color="black", strokeWidth=4, strokeCap="square"),
         base.mark_rule(color="white", strokeWidth=1.6, strokeDash=[4, 2]),
     ]
 

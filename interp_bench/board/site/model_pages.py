@@ -1,0 +1,187 @@
+"""One page a model: what it is, how hard it is, which techniques work on it; and the list of all models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from interp_bench.analysis.cells import Cell
+from interp_bench.analysis.certificates import checks_of, plantings_of
+from interp_bench.analysis.reach import WORKS, skill_over_seeds
+from interp_bench.analysis.standings import Standing, standings_of
+from interp_bench.board import figures
+from interp_bench.board.site.links import Links
+from interp_bench.board.site.page import Page
+from interp_bench.board.site.proofs import checks_table, plantings_table
+from interp_bench.board.site.study import Study, Subject, one_a_proof
+from interp_bench.board.site.tables import (
+    Column,
+    Entry,
+    Row,
+    Table,
+    number_entry,
+    params_entry,
+    seconds_entry,
+    skill_entry,
+    table,
+)
+from interp_bench.board.site.technique_pages import CELL_COLUMNS, cell_entries, drill_of
+from interp_bench.harness.trial import Trial
+
+
+def model_pages(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]) -> Iterator[Page]:
+    """Yield the list of models, and a page for each."""
+    cells: dict[str, list[Cell]] = {name: [] for name in study.subjects}
+    for cell in study.cells:
+        cells[cell.model].append(cell)
+    proofs: dict[str, list[Trial]] = {name: [] for name in study.subjects}
+    for trial in one_a_proof(study.planted):
+        proofs[trial.model].append(trial)
+    yield Page(
+        path="models.html",
+        template="models.html",
+        title="Models",
+        section="models.html",
+        context={"models": _models_table(study, links, cells)},
+    )
+    for subject in study.subjects.values():
+        yield _page(study, links, subject, cells[subject.id], proofs[subject.id])
+
+
+def _page(
+    study: Study, links: Links, subject: Subject, cells: Sequence[Cell], proofs: Sequence[Trial]
+) -> Page:
+    return Page(
+        path=links.model(subject.id),
+        template="model.html",
+        title=subject.id,
+        section="models.html",
+        context={
+            "subject": subject,
+            "facts": _facts(study, subject, cells),
+            "card": study.cards.get(subject.id),
+            "techniques": _techniques_table(links, cells),
+            "cells": _cells_table(links, cells),
+            "plantings": plantings_table(plantings_of(proofs)),
+            "checks": checks_table(checks_of(proofs)),
+        },
+    )
+
+
+def _facts(study: Study, subject: Subject, cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    card = study.cards.get(subject.id)
+    works, scored = working(cells)
+    found = [
+        ("Parameters", f"{subject.params:,}"),
+        (
+            "Modality",
+            {"lm": "language model", "image": "image network"}.get(subject.modality, subject.modality),
+        ),
+        ("Family", subject.kind),
+        ("Ladder", subject.ladder or figures.NOTHING),
+        ("Works here", f"{figures.part_text(works, scored)} cells of techniques and tasks"),
+        ("Revision", ", ".join(subject.revisions)),
+    ]
+    if card:
+        found += [("Licence", card.license), ("Tier", card.tier), ("Capability", card.capability)]
+    return [(label, text) for label, text in found if text]
+
+
+def working(cells: Sequence[Cell]) -> tuple[int, int]:
+    """Return in how many cells of techniques a technique works, and in how many that could be decided."""
+    decided = [c for c in cells if c.role == "technique" and c.ranked is not None and c.ranked.bounded]
+    return sum(c.ranked is not None and c.ranked.low >= WORKS for c in decided), len(decided)
+
+
+def _techniques_table(links: Links, cells: Sequence[Cell]) -> Table:
+    rows = [row for rows in standings_of(cells).values() for row in rows]
+    columns = [
+        Column(label="technique"),
+        Column(label="track"),
+        Column(label="skill", number=True, hint="mean over tasks; trials that failed count as 0"),
+        Column(label="tasks", number=True, hint="on how many tasks, of those that this model has"),
+        Column(label="works on", number=True, hint="tasks on which its lower bound is at least 0.5"),
+        Column(label="seconds", number=True, hint="median over its answers"),
+    ]
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.track, cell.technique), []).append(cell)
+    body = [_technique_row(links, row, groups[row.track, row.technique]) for row in rows]
+    return table(
+        "techniques", "Which techniques work here", columns, body, filters=("track", "role"), search=True
+    )
+
+
+def _technique_row(links: Links, row: Standing, cells: Sequence[Cell]) -> Row:
+    name = f"{row.track}/{row.technique}"
+    return Row(
+        entries=(
+            Entry(text=row.technique, href=links.technique(name)),
+            Entry(text=row.track),
+            skill_entry(skill_over_seeds(cells), failed=bool(row.failures)),
+            Entry(text=figures.cells_text(row), value=row.cells),
+            number_entry(sum(cell.ranked is not None and cell.ranked.low >= WORKS for cell in cells)),
+            seconds_entry(row.cost.seconds if row.cost else None),
+        ),
+        facets={"track": row.track, "role": row.role},
+        key=name,
+    )
+
+
+def _cells_table(links: Links, cells: Sequence[Cell]) -> Table:
+    columns = [Column(label="technique"), Column(label="track"), Column(label="task"), *CELL_COLUMNS]
+    body = [
+        Row(
+            entries=(
+                Entry(text=cell.technique, href=links.technique(f"{cell.track}/{cell.technique}")),
+                Entry(text=cell.track),
+                Entry(text=cell.task),
+                *cell_entries(cell),
+            ),
+            facets={"track": cell.track, "task": cell.task, "role": cell.role},
+            drill=drill_of(links, cell),
+        )
+        for cell in cells
+    ]
+    return table(
+        "cells",
+        "Every technique and task on this model, and the trials behind each number",
+        columns,
+        body,
+        filters=("track", "task", "role"),
+        search=True,
+    )
+
+
+def _models_table(study: Study, links: Links, cells: Mapping[str, Sequence[Cell]]) -> Table:
+    columns = [
+        Column(label="model"),
+        Column(label="modality"),
+        Column(label="family"),
+        Column(label="ladder"),
+        Column(label="parameters", number=True),
+        Column(label="works in", number=True, hint="share of decided cells in which a technique works"),
+        Column(label="cells", number=True, hint="cells of a technique and a task that could be decided"),
+        Column(label="capability", hint="a published measure"),
+    ]
+    rows = []
+    for subject in study.subjects.values():
+        works, decided = working(cells[subject.id])
+        share = works / decided if decided else None
+        card = study.cards.get(subject.id)
+        rows.append(
+            Row(
+                entries=(
+                    Entry(text=subject.id, href=links.model(subject.id)),
+                    Entry(text=subject.modality),
+                    Entry(text=subject.kind),
+                    Entry(text=subject.ladder or figures.NOTHING),
+                    params_entry(subject.params),
+                    number_entry(share, None if share is None else f"{share:.0%}"),
+                    number_entry(decided),
+                    Entry(text=(card.capability.partition(" (")[0] if card else "") or figures.NOTHING),
+                ),
+                facets={"modality": subject.modality, "ladder": subject.ladder, "family": subject.kind},
+                key=subject.id,
+            )
+        )
+    return table("models", "Models", columns, rows, filters=("modality", "ladder", "family"), search=True)
