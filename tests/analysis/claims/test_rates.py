@@ -227,6 +227,7 @@ def _table(track, taus):
         ladder="",
         largest="large",
         params=10**9,
+        retest=None,
         predictors=tuple(
             Predictor(
                 model=f"small-{index}",
