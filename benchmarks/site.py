@@ -56,10 +56,15 @@ class Heaviest:
 
 
 def board(count: int, techniques: int = 100) -> Iterator[Trial]:
-    """Yield at least ``count`` trials of techniques that fall with size, on 48 models and 5 tasks a track."""
-    sizes = [int(10 ** (4 + 5 * step / 11)) for step in range(12)]
+    """Yield at least ``count`` trials of techniques that fall with size, on 50 models and 5 tasks a track."""
     models: list[SimulatedModel] = []
-    for name, modality in (("llama", "lm"), ("neox", "lm"), ("vit", "image"), ("resnet", "image")):
+    for name, modality, rungs in (
+        ("llama", "lm", 13),
+        ("neox", "lm", 13),
+        ("vit", "image", 12),
+        ("resnet", "image", 12),
+    ):
+        sizes = [int(10 ** (4 + 5 * step / (rungs - 1))) for step in range(rungs)]
         models += ladder(sizes, name=name, modality=modality)
     seeds = -(-count // (techniques * 5 * len(models)))
     generator = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,10 +59,17 @@ def build(trials: Path, out: Path, *, pictures: Path) -> int:
     from interp_bench.board.site.build import build as build_site
     from interp_bench.board.site.pictures import pictures_of
     from interp_bench.cli.claims import model_facts
-    from interp_bench.cli.describing import cards, exhibits
+    from interp_bench.cli.describing import Describing, cards
 
-    shown = pictures_of(pictures)
-    built = build_site(trials, out, exhibits=exhibits(), cards=cards(), pictures=shown, facts=model_facts())
+    with closing(Describing()) as describing:
+        built = build_site(
+            trials,
+            out,
+            exhibits=describing.exhibits(),
+            cards=cards(),
+            pictures=pictures_of(pictures),
+            facts=model_facts(),
+        )
     size = f"{built.bytes / 1e6:.1f} MB"
     print(f"{out} written: {built.pages} pages in {built.files} files, {size}; open {out / 'index.html'}")
     return 0
