@@ -97,12 +97,15 @@ def _scenes(model: str | None) -> Iterator[tuple[Task, ModelSpec]]:
     from interp_bench.harness.models import MODELS
 
     registry = MODELS.registry()
+    known = {spec.id: spec for spec in registry.specs}
     named = None if model is None else registry.get(model)
     if named is not None and (reason := MODELS.unavailable(named)) is not None:
         raise InterpBenchError(f"{named.id} cannot be opened: {reason}")
     seen = set()
     for name, usual in SCENES:
-        spec = registry.get(usual) if named is None else named
+        spec = named or known.get(usual)
+        if spec is None:
+            continue
         task = find_task(name)
         fits = task.needs.unmet_by(spec.modality, spec.kind, spec.params) is None
         if fits and (name, spec.id) not in seen:

@@ -54,6 +54,10 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "tasks": {"--track": ("features", "circuits"), "--modality": ("lm", "image"), "--json": ()},
     "show": {"": (*MODEL_IDS, *TASKS, "pca", "features/pca"), "--json": ()},
     "export": {"--store": PATHS, "--run-id": ("last", "r"), "--out": PATHS},
+    "pictures": {
+        "--technique": ("features/pca", "pca", "eap", "no"), "--model": MODEL_IDS, "--seed": ("0", "-1"),
+        "--out": PATHS,
+    },
     "leaderboard": {"--trials": PATHS, "--out": PATHS, "--check": ()},
     "board": {
         "": ("show", "show", "show"), "--track": ("features", "circuits"), "--ladder": ("native-ln", "pair"),

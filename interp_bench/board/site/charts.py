@@ -76,7 +76,10 @@ def heat() -> Spec:
     boxes = rows.mark_rect(aria=False).encode(
         x=x, y=y, color=colour, tooltip=_tips("technique", "model", skill="label")
     )
-    return _plain(boxes, height={"step": 17})
+    # As high as its rows, and so not fitted from above.
+    return _plain(
+        boxes.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding")), height={"step": 17}
+    )
 
 
 def cost() -> Spec:
