@@ -24,9 +24,10 @@ Put together by `python -m benchmarks.reproduce`, which keeps what each section 
 """
 
 
-def page(found: Sequence[tuple[Section, Result]]) -> str:
-    """Return the page in Markdown."""
-    judged = [(section, judgements(section, result)) for section, result in found]
+def page(found: Sequence[tuple[Section, Result | None]]) -> str:
+    """Return the page in Markdown; sections that were never measured are named."""
+    measured = [(section, result) for section, result in found if result is not None]
+    judged = [(section, judgements(section, result)) for section, result in measured]
     rows = [
         (
             f"[{section.title}](#{anchor(section.title)})",
@@ -37,7 +38,10 @@ def page(found: Sequence[tuple[Section, Result]]) -> str:
     ]
     heads = ("section", "holds", "does not hold", "undecided")
     parts = [HEAD, tabulate(rows, headers=heads, tablefmt="github") + "\n"]
-    parts += [told(section, result) for section, result in found]
+    parts += [
+        f"Not measured yet: {s.title} (`--section {s.name}`).\n" for s, result in found if result is None
+    ]
+    parts += [told(section, result) for section, result in measured]
     return "\n".join(parts)
 
 
@@ -102,4 +106,4 @@ def _explanations(judged: Sequence[Judged]) -> list[str]:
             by_reason.setdefault(one.explained or "Not explained yet.", []).append(
                 f"{one.statement} ({one.metric})"
             )
-    return [f"Not found: {'; '.join(names)}. {reason}" for reason, names in by_reason.items()]
+    return [f"Not found here: {'; '.join(names)}. {reason}" for reason, names in by_reason.items()]
