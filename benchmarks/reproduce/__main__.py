@@ -67,9 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def assembled(folder: Path = RESULTS) -> list[tuple[Section, Result | None]]:
     """Return all sections, each with what was found last; None where it was never measured."""
-    return [
-        (section, found) for section in SECTIONS.values() if (found := load(section.name, folder)) is not None
-    ]
+    return [(section, load(section.name, folder)) for section in SECTIONS.values()]
 
 
 def unexplained(found: Sequence[tuple[Section, Result | None]]) -> list[str]:
