@@ -97,8 +97,8 @@ def report(rows: list[Timed], repeats: int) -> str:
     return (
         "# The first click on a page of the site\n\nWritten by `python benchmarks/site_in_browser.py SITE "
         "--write benchmarks/site_in_browser.md`, on the site of `benchmarks/site.py --keep`. Medians "
-        f"of {repeats} in seconds, in headless Chromium; the click sorts a table. Slowest: {worst:.2f} s, bar "
-        f"{SECONDS:g} s.\n\n| page | MB | until ready | click to effect | both |\n"
+        f"of {repeats} in seconds, in headless Chromium; the click sorts a table. Slowest: {worst:.2f} s, "
+        f"bar {SECONDS:g} s.\n\n| page | MB | until ready | click to effect | both |\n"
         "| --- | ---: | ---: | ---: | ---: |\n" + "\n".join(lines) + "\n"
     )
 
