@@ -65,18 +65,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def assembled(folder: Path = RESULTS) -> list[tuple[Section, Result]]:
-    """Return the sections that were measured, each with what was found last."""
-    return [
-        (section, found) for section in SECTIONS.values() if (found := load(section.name, folder)) is not None
-    ]
+def assembled(folder: Path = RESULTS) -> list[tuple[Section, Result | None]]:
+    """Return all sections, each with what was found last; None where it was never measured."""
+    return [(section, load(section.name, folder)) for section in SECTIONS.values()]
 
 
-def unexplained(found: Sequence[tuple[Section, Result]]) -> list[str]:
+def unexplained(found: Sequence[tuple[Section, Result | None]]) -> list[str]:
     """Return statements that do not hold and that nothing is said about."""
     return [
         f"{section.name}: {one.statement} ({one.metric})"
         for section, result in found
+        if result is not None
         for one in judgements(section, result)
         if one.verdict == "does not hold" and not one.explained
     ]

@@ -74,9 +74,10 @@ def area(values: list[float]) -> float:
 
 
 _NOT_RANDOM = (
-    "The published figures are not alike either, 0.842 against 0.493 for nodes. Gradient x activation ranks "
-    "edges by what their sources write and how much the output listens, which says something of where a "
-    "mechanism may be, though not which one: the corrupted input does."
+    "The published figures are not alike either, 0.842 against 0.493 for nodes. What is planted writes more "
+    "than the random rest of these hosts does: the norms of weights alone (weight_norm, which was not "
+    "published) are far above chance too, most of all by AUROC. A technique that looks at activations sees "
+    "that without a corrupted input."
 )
 
 
@@ -116,7 +117,7 @@ SECTION = Section(
     statements=(
         *_orderings("auroc", ("0.990, 0.894", "0.894, 0.868", "0.868, 0.842", "0.842, 0.493")),
         *_orderings("average_precision", ("", "", "", "")),
-        Always(metric="cpr + cmd", least=1.0, published="f + |1 - f| >= 1"),
+        Always(metric="cpr + cmd", least=1.0, published="no f + abs(1 - f) is below 1"),
     ),
     techniques=tuple(f"circuits/{name}" for name in TECHNIQUES),
 )

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
+from interp_bench.analysis.stats import mean
+
 from .orderings import Judged, interval_of
 from .sections import Section
 from .stored import Result, versions
@@ -24,9 +26,10 @@ Put together by `python -m benchmarks.reproduce`, which keeps what each section 
 """
 
 
-def page(found: Sequence[tuple[Section, Result]]) -> str:
-    """Return the page in Markdown."""
-    judged = [(section, judgements(section, result)) for section, result in found]
+def page(found: Sequence[tuple[Section, Result | None]]) -> str:
+    """Return the page in Markdown; sections that were never measured are named."""
+    measured = [(section, result) for section, result in found if result is not None]
+    judged = [(section, judgements(section, result)) for section, result in measured]
     rows = [
         (
             f"[{section.title}](#{anchor(section.title)})",
@@ -37,7 +40,10 @@ def page(found: Sequence[tuple[Section, Result]]) -> str:
     ]
     heads = ("section", "holds", "does not hold", "undecided")
     parts = [HEAD, tabulate(rows, headers=heads, tablefmt="github") + "\n"]
-    parts += [told(section, result) for section, result in found]
+    parts += [
+        f"Not measured yet: {s.title} (`--section {s.name}`).\n" for s, result in found if result is None
+    ]
+    parts += [told(section, result) for section, result in measured]
     return "\n".join(parts)
 
 
@@ -65,7 +71,11 @@ def told(section: Section, result: Result) -> str:
                 f"{result.git_commit[:10]}, torch {result.torch}, {result.platform}: {result.seeds} seeds, "
                 f"{result.seconds:.0f} s of one processor, by `{result.command}`. Intervals are over units: "
                 f"{section.unit}.{out_of_date(section, result)}",
-                *(_table(caption, metrics, result.values) for caption, metrics in section.metrics),
+                *(
+                    _table(caption, metrics, result.values)
+                    for caption, metrics in section.metrics
+                    if result.values.keys() & set(metrics)
+                ),
                 tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True),
                 *_explanations(judged),
             ]
@@ -85,7 +95,9 @@ def _table(
     caption: str, metrics: Sequence[str], values: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> str:
     metrics = [metric for metric in metrics if metric in values]
-    names = list(dict.fromkeys(name for metric in metrics for name in values[metric]))
+    first = {name: mean(list(found.values())) for name, found in values[metrics[0]].items()}
+    others = [name for metric in metrics for name in values[metric] if name not in first]
+    names = [*sorted(first, key=lambda name: -first[name]), *dict.fromkeys(others)]
     rows = [
         [name, *(interval_of(list(values[m][name].values())) if name in values[m] else "" for m in metrics)]
         for name in names
@@ -102,4 +114,4 @@ def _explanations(judged: Sequence[Judged]) -> list[str]:
             by_reason.setdefault(one.explained or "Not explained yet.", []).append(
                 f"{one.statement} ({one.metric})"
             )
-    return [f"Not found: {'; '.join(names)}. {reason}" for reason, names in by_reason.items()]
+    return [f"Not found here: {'; '.join(names)}. {reason}" for reason, names in by_reason.items()]

@@ -14,7 +14,7 @@ from interp_bench.board import columns, figures
 LEGEND = """\
 effect: with its 95% interval, in the unit that is told below. The interval takes techniques and models as
        drawn from many, since techniques on one model share what makes it hard. n: what it rests on.
-verdict: by bounds that were stated before; undecided is not refuted."""
+verdict: by bounds that were stated before, each claim by itself; undecided is not refuted."""
 
 
 def claims_text(found: Sequence[tuple[Claim, Finding]], trials: str) -> str:
@@ -25,10 +25,16 @@ def claims_text(found: Sequence[tuple[Claim, Finding]], trials: str) -> str:
         trials: folder of the trials that they rest on, as the command line names it.
     """
     rows = [
-        [claim.name, finding.verdict, figures.finding_text(finding), _count(finding)]
+        [
+            claim.name,
+            finding.verdict,
+            figures.finding_text(finding),
+            _count(finding),
+            finding.scope or figures.NOTHING,
+        ]
         for claim, finding in found
     ]
-    table = columns.table(["claim", "verdict", "effect", "n"], rows)
+    table = columns.fitted(["claim", "verdict", "effect", "n", "scope"], rows)
     return "\n\n".join([table, LEGEND, *(_details(claim, finding, trials) for claim, finding in found)])
 
 

@@ -59,6 +59,7 @@ def test_what_no_small_scale_can_turn_round(folder: Path) -> None:
 
 def test_a_section_says_where_it_comes_from(folder: Path) -> None:
     for section, found in assembled(folder):
+        assert found is not None
         assert found.command.startswith("python -m benchmarks.reproduce --brief")
         assert found.day > "2020"
         assert found.versions.keys() == set(section.techniques)

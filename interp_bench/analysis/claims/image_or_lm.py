@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -57,22 +58,30 @@ class Pair:
 
 
 def pairs_of(models: Iterable[ModelFacts]) -> tuple[Pair, ...]:
-    """Pair image nets with language models, each once, the nearest sizes first, ``NEAR`` apart at most."""
+    """Pair image nets with language models, each once, ``NEAR`` apart at most.
+
+    Random weights are paired with random ones and trained with trained. Ladders that have the fewest pairs
+    come first, since they count as drawn from many; among these the nearest sizes do.
+    """
     models = sorted(models, key=lambda facts: (facts.params, facts.id))
-    images = [facts for facts in models if facts.modality == "image"]
-    lms = [facts for facts in models if facts.modality == "lm"]
-    apart = sorted(
-        (abs(math.log10(image.params / lm.params)), image.id, lm.id, Pair(image=image, lm=lm))
-        for image in images
-        for lm in lms
-    )
+    left = [
+        (abs(math.log10(image.params / lm.params)), Pair(image=image, lm=lm))
+        for image in models
+        for lm in models
+        if image.modality == "image" and lm.modality == "lm" and image.trained == lm.trained
+    ]
+    left = [(distance, pair) for distance, pair in left if distance <= NEAR]
     found: list[Pair] = []
-    taken: set[str] = set()
-    for distance, image, lm, pair in apart:
-        if distance <= NEAR and not {image, lm} & taken:
-            found.append(pair)
-            taken |= {image, lm}
+    while left:
+        pairs = Counter(ladder for pair in found for ladder in (pair.image.ladder, pair.lm.ladder))
+        _, chosen = min(left, key=lambda one: _preference(one[0], one[1], pairs))
+        found.append(chosen)
+        left = [one for one in left if one[1].image != chosen.image and one[1].lm != chosen.lm]
     return tuple(sorted(found, key=lambda pair: (pair.image.params, pair.image.id)))
+
+
+def _preference(distance: float, pair: Pair, pairs: Counter[str]) -> tuple[int, float, str, str]:
+    return (pairs[pair.image.ladder] + pairs[pair.lm.ladder], distance, pair.image.id, pair.lm.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

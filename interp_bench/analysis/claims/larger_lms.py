@@ -7,7 +7,7 @@ from interp_bench.analysis.claims.observations import observe
 from interp_bench.analysis.claims.trend import SKILL_PER_DECADE, Wording, size_trend
 
 _STATISTIC = (
-    "slope of skill on log10 of parameters within ladders of size, common to all techniques and ladders; "
+    "slope of skill (what failed counts as 0) on log10 of parameters within ladders of size, common to all; "
     "techniques and models both count as drawn from many (min F', Clark 1973)"
 )
 _NEEDS = "three techniques, and three more language models than ladders that they stand on"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interp_bench.analysis.cells import Cell
+from interp_bench.analysis.cells import FAILING, Cell
 from interp_bench.analysis.claims.base import Evidence, ModelFacts
 from interp_bench.analysis.claims.crossed import Floats, Grid, Ints, grid_of
 
@@ -22,6 +22,7 @@ class Observation:
         group: within which models are compared, e.g. a ladder.
         model: facts about the model.
         value: the number.
+        failed: whether some of its trials failed, which count as skill 0.
     """
 
     technique: str
@@ -29,6 +30,7 @@ class Observation:
     group: str
     model: ModelFacts
     value: float
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ def observe(
                     group=group(facts),
                     model=facts,
                     value=number,
+                    failed=not FAILING.isdisjoint(cell.statuses),
                 )
             )
     return tuple(sorted(found, key=_order))

@@ -86,9 +86,17 @@ def finding_of(
             (one.task for one in board.observations),
             board.models,
         ),
-        reason=why(verdict, than) + more + _reservation(board, verdict),
+        reason=why(verdict, than) + more + _failures(board) + _reservation(board, verdict),
         chart=chart,
     )
+
+
+def _failures(board: Board) -> str:
+    """Return how much of a board failed, since a limit of time is no limit of insight."""
+    failed = sum(one.failed for one in board.observations)
+    if not failed:
+        return ""
+    return f"; {failed} of {counted(len(board.observations), 'cell')} hold trials that failed and count as 0"
 
 
 def _reservation(board: Board, verdict: Verdict) -> str:

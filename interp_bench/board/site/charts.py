@@ -157,7 +157,9 @@ def _skill_axis(field: str) -> alt.Y:
 def _bound() -> alt.Chart:
     """Return the line above which a lower bound must lie."""
     at = alt.Chart(alt.InlineData(values=[{"works": WORKS}]))
-    return at.mark_rule(strokeDash=[5, 4], opacity=0.7, aria=False).encode(y=alt.Y("works:Q", scale=_SKILL))
+    line: alt.Chart = at.mark_rule(strokeDash=[5, 4], opacity=0.7, aria=False)
+    drawn: alt.Chart = line.encode(y=alt.Y("works:Q", scale=_SKILL))
+    return drawn
 
 
 def _tips(*names: str, **titled: str) -> list[alt.Tooltip]:

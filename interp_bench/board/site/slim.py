@@ -36,7 +36,7 @@ class _SlimTrial:
 
     def model_dump_json(self) -> str:
         """Return the trial as JSON, as ``Trial.model_dump_json`` does."""
-        return whole(cast("Trial", self)).model_dump_json()
+        return whole(self).model_dump_json()
 
 
 _ALONE = ("key", "scores", "skill", "seed", "reason")
@@ -87,7 +87,7 @@ class Pool:
         return cast("Provenance", held)
 
 
-def whole(trial: Trial) -> Trial:
+def whole(trial: Trial | _SlimTrial) -> Trial:
     """Return a slim trial as a ``Trial``; what is one already comes back as it is."""
     if isinstance(trial, Trial):
         return trial

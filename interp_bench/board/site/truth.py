@@ -53,7 +53,8 @@ def truth(study: Study, links: Links) -> Page:
 def _calibration(ceilings: Sequence[CeilingRow], floors: Sequence[FloorRow], links: Links) -> Table:
     truths = {row.cell.place: row for row in ceilings}
     guesses = {row.cell.place: row for row in floors}
-    cells = {row.cell.place: row.cell for row in (*ceilings, *floors)}
+    both: tuple[CeilingRow | FloorRow, ...] = (*ceilings, *floors)
+    cells = {row.cell.place: row.cell for row in both}
     order = sorted(cells.values(), key=lambda cell: (cell.track, cell.task, cell.params, cell.model))
     columns = [
         Column(label="task"),

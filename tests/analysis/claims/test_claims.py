@@ -53,6 +53,19 @@ def test_too_few_models_or_techniques_are_told_with_what_there_is():
     assert (alone.verdict, alone.effect) == ("undecided", None)
 
 
+def test_what_failed_counts_as_0_and_is_told(make_trial):
+    trials = [
+        make_trial(technique=f"t{t}", model=f"m{m}", params=10**m, seed=seed, status=status, skill=skill)
+        for t in range(5)
+        for m in range(4, 9)
+        for seed in range(3)
+        for status, skill in [("timed_out", None) if (t, m) == (0, 8) else ("ok", 0.8 - 0.001 * t * seed)]
+    ]
+    finding = found("larger-lms-worse", trials)
+    assert finding.effect == pytest.approx(0.8 * 2 / 10 / 5, abs=0.001)
+    assert "1 of 25 cells hold trials that failed and count as 0" in finding.reason
+
+
 def test_levels_of_ladders_make_no_slope():
     low, high = ladder(SIZES[:3], "low"), ladder(SIZES[2:], "high")
 

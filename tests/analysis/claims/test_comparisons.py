@@ -122,15 +122,33 @@ def test_superposition_at_equal_capability(make_trial, exponent, verdict):
 # ------------------------------------------------------------------------------------- modalities, sizes
 
 
-def test_models_are_paired_once_by_the_nearest_size():
-    def one(name, params, modality):
-        return ModelFacts(id=name, params=params, modality=modality, ladder="l")
+def one(name, params, modality, ladder="l", trained=False):
+    return ModelFacts(id=name, params=params, modality=modality, ladder=ladder, trained=trained)
 
-    models = [
-        one("i1", 1_000_000, "image"), one("i2", 1_100_000, "image"), one("i3", 10**9, "image"),
-        one("t1", 1_200_000, "lm"), one("t2", 3_000_000, "lm"), one("t3", 10**7, "lm"),
-    ]  # fmt: skip
-    assert [(pair.image.id, pair.lm.id) for pair in pairs_of(models)] == [("i1", "t2"), ("i2", "t1")]
+
+def paired(*models):
+    return [(pair.image.id, pair.lm.id) for pair in pairs_of(models)]
+
+
+def test_models_are_paired_once_by_the_nearest_size():
+    images = [one("i1", 1_000_000, "image"), one("i2", 1_100_000, "image"), one("i3", 10**9, "image")]
+    lms = [one("t1", 1_200_000, "lm"), one("t2", 3_000_000, "lm"), one("t3", 10**7, "lm")]
+    assert paired(*images, *lms) == [("i1", "t2"), ("i2", "t1")]
+
+
+def test_ladders_without_a_pair_come_before_nearer_sizes():
+    images = [
+        one("v1", 10**6, "image", "vit"),
+        one("v2", 10**7, "image", "vit"),
+        one("r", 2 * 10**7, "image", "resnet"),
+    ]
+    lms = [one("n1", 10**6, "lm", "native"), one("n2", 10**7, "lm", "native")]
+    assert paired(*images, *lms) == [("v1", "n1"), ("r", "n2")]
+
+
+def test_random_weights_are_not_paired_with_trained_ones():
+    images = [one("random", 10**6, "image"), one("trained", 2 * 10**6, "image", trained=True)]
+    assert paired(*images, one("lm", 10**6, "lm", trained=True)) == [("trained", "lm")]
 
 
 @pytest.mark.parametrize(("more", "verdict"), [(0.4, "supported"), (-0.4, "against"), (0.0, "undecided")])

@@ -53,6 +53,22 @@ def test_no_slope_is_seldom_taken_for_one(ladders, effects):
     assert decided(slopes(ladders, boards=boards, **effects).bounds(1.0)) <= ALLOWED
 
 
+@pytest.mark.parametrize("ladders", LADDERS)
+def test_what_works_or_not_is_seldom_taken_for_a_slope_either(ladders):
+    generator = np.random.default_rng(2)
+    board = layout(LADDERS[ladders], generator)
+    works = (draw(board, BOARDS, generator) > 0).astype(float)
+    assert decided(regress(board.grid, works, board.design, board.ladder).bounds(1.0)) <= ALLOWED
+
+
+def test_a_truth_that_no_technique_changes_errs_by_its_models_alone():
+    generator = np.random.default_rng(4)
+    board = layout([np.linspace(6, 9, 8)], generator, techniques=1, tasks=2, missing=0.0)
+    design = np.column_stack([board.x, generator.standard_normal(8)])
+    fit = regress(board.grid, draw(board, 10_000, generator, of_technique=0.0), design, board.ladder)
+    assert decided(fit.bounds(1.0, 0.0)) == pytest.approx(ALLOWED, abs=0.005)
+
+
 def test_over_five_ladders_with_slopes_of_their_own_too():
     assert decided(slopes("five", of_ladder=0.05, of_model=0.02).bounds(1.0)) <= ALLOWED
 
@@ -211,6 +227,7 @@ def _table(track, taus):
         ladder="",
         largest="large",
         params=10**9,
+        retest=None,
         predictors=tuple(
             Predictor(
                 model=f"small-{index}",
