@@ -57,8 +57,13 @@ def cells_of(trials: Iterable[Trial]) -> tuple[Cell, ...]:
     Where two trials answer the same question, the one that started later counts. Negative controls are
     no part of any cell; see ``analysis.controls``.
     """
+    return cells_of_newest(newest(trials))
+
+
+def cells_of_newest(trials: Iterable[Trial]) -> tuple[Cell, ...]:
+    """Group trials as ``cells_of`` does, where ``newest`` has been at them."""
     grouped: dict[tuple[str, str, str], list[Trial]] = {}
-    for trial in without_controls(newest(trials)):
+    for trial in without_controls(trials):
         grouped.setdefault((trial.technique_id, trial.task_id, trial.model), []).append(trial)
     cells = [_cell(group) for group in grouped.values()]
     return tuple(sorted(cells, key=_order))

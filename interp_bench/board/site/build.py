@@ -111,7 +111,7 @@ def _pages(study: Study, links: Links) -> Iterator[Page]:
     yield cliffs(study, links, specs)
     yield heat(study, links, specs)
     yield cost(study, links, specs)
-    yield from model_pages(study, links, specs)
+    yield from model_pages(study, links)
     yield claim_page(study.claims)
     yield transfer_page(study, links, specs)
     yield truth(study, links)

@@ -66,12 +66,12 @@ def heat() -> Spec:
         "model:N", title=None, sort=alt.EncodingSortField("place", op="min"), axis=alt.Axis(labelAngle=-50)
     )
     y = alt.Y("technique:N", title=None, sort=alt.EncodingSortField("order", op="min"))
-    # The scheme goes from dark to bright, so that the order of colours is seen in grey too.
+    # The page gives colours from dark to bright, whose order is seen in grey too.
     colour = alt.Color(
         "skill:Q",
         title="skill",
-        scale=alt.Scale(scheme="viridis", domain=[0, 1], clamp=True),
-        legend=alt.Legend(orient="top", gradientLength=220),
+        scale=alt.Scale(range="heatmap", domain=[0, 1], clamp=True),
+        legend=alt.Legend(orient="top", gradientLength=150),
     )
     boxes = rows.mark_rect(aria=False).encode(
         x=x, y=y, color=colour, tooltip=_tips("technique", "model", skill="label")

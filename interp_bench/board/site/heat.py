@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from interp_bench.analysis.cells import Cell
-from interp_bench.analysis.reach import skill_over_seeds
 from interp_bench.analysis.standings import Standing
 from interp_bench.analysis.stats import Interval
 from interp_bench.board import figures
@@ -22,10 +20,7 @@ Skills = Mapping[tuple[str, str, str], Interval | None]
 def heat(study: Study, links: Links, specs: Specs) -> Page:
     """Return the grid of techniques and models: one row a technique and track, one column a model."""
     subjects = sorted(study.subjects.values(), key=lambda s: (s.modality != "lm", s.ladder, s.params, s.id))
-    groups: dict[tuple[str, str, str], list[Cell]] = {}
-    for cell in study.cells:
-        groups.setdefault((cell.track, cell.technique, cell.model), []).append(cell)
-    found = {place: skill_over_seeds(cells) for place, cells in groups.items()}
+    found = {place: meeting.skill for place, meeting in study.meetings.items()}
     standings = [row for row in study.rows if row.role != "ceiling"]
     rows = [_row(row, subjects, found, links) for row in standings]
     columns = [

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from interp_bench.analysis.cells import Cell
 from interp_bench.analysis.certificates import checks_of, plantings_of
-from interp_bench.analysis.reach import WORKS, skill_over_seeds
-from interp_bench.analysis.standings import Standing, standings_of
+from interp_bench.analysis.reach import WORKS
 from interp_bench.board import figures
 from interp_bench.board.site.links import Links
+from interp_bench.board.site.meetings import Meeting
 from interp_bench.board.site.page import Page
 from interp_bench.board.site.proofs import checks_table, plantings_table
 from interp_bench.board.site.study import Study, Subject, one_a_proof
@@ -28,11 +28,14 @@ from interp_bench.board.site.technique_pages import CELL_COLUMNS, cell_entries, 
 from interp_bench.harness.trial import Trial
 
 
-def model_pages(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]) -> Iterator[Page]:
+def model_pages(study: Study, links: Links) -> Iterator[Page]:
     """Yield the list of models, and a page for each."""
     cells: dict[str, list[Cell]] = {name: [] for name in study.subjects}
     for cell in study.cells:
         cells[cell.model].append(cell)
+    meetings: dict[str, list[Meeting]] = {name: [] for name in study.subjects}
+    for meeting in study.meetings.values():
+        meetings[meeting.model].append(meeting)
     proofs: dict[str, list[Trial]] = {name: [] for name in study.subjects}
     for trial in one_a_proof(study.planted):
         proofs[trial.model].append(trial)
@@ -44,12 +47,13 @@ def model_pages(study: Study, links: Links, specs: Mapping[str, Mapping[str, obj
         context={"models": _models_table(study, links, cells)},
     )
     for subject in study.subjects.values():
-        yield _page(study, links, subject, cells[subject.id], proofs[subject.id])
+        yield _page(study, links, cells[subject.id], meetings[subject.id], proofs[subject.id])
 
 
 def _page(
-    study: Study, links: Links, subject: Subject, cells: Sequence[Cell], proofs: Sequence[Trial]
+    study: Study, links: Links, cells: Sequence[Cell], meetings: Sequence[Meeting], proofs: Sequence[Trial]
 ) -> Page:
+    subject = study.subjects[cells[0].model]
     return Page(
         path=links.model(subject.id),
         template="model.html",
@@ -59,7 +63,7 @@ def _page(
             "subject": subject,
             "facts": _facts(study, subject, cells),
             "card": study.cards.get(subject.id),
-            "techniques": _techniques_table(links, cells),
+            "techniques": _techniques_table(links, meetings),
             "cells": _cells_table(links, cells),
             "plantings": plantings_table(plantings_of(proofs)),
             "checks": checks_table(checks_of(proofs)),
@@ -92,37 +96,33 @@ def working(cells: Sequence[Cell]) -> tuple[int, int]:
     return sum(c.ranked is not None and c.ranked.low >= WORKS for c in decided), len(decided)
 
 
-def _techniques_table(links: Links, cells: Sequence[Cell]) -> Table:
-    rows = [row for rows in standings_of(cells).values() for row in rows]
+def _techniques_table(links: Links, meetings: Sequence[Meeting]) -> Table:
     columns = [
         Column(label="technique"),
         Column(label="track"),
         Column(label="skill", number=True, hint="mean over tasks; trials that failed count as 0"),
-        Column(label="tasks", number=True, hint="on how many tasks, of those that this model has"),
+        Column(label="tasks", number=True, hint="on how many tasks, of those that it was tried on"),
         Column(label="works on", number=True, hint="tasks on which its lower bound is at least 0.5"),
         Column(label="seconds", number=True, hint="median over its answers"),
     ]
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.track, cell.technique), []).append(cell)
-    body = [_technique_row(links, row, groups[row.track, row.technique]) for row in rows]
+    body = [_technique_row(links, meeting) for meeting in sorted(meetings, key=lambda one: one.rank)]
     return table(
         "techniques", "Which techniques work here", columns, body, filters=("track", "role"), search=True
     )
 
 
-def _technique_row(links: Links, row: Standing, cells: Sequence[Cell]) -> Row:
-    name = f"{row.track}/{row.technique}"
+def _technique_row(links: Links, meeting: Meeting) -> Row:
+    name = f"{meeting.track}/{meeting.technique}"
     return Row(
         entries=(
-            Entry(text=row.technique, href=links.technique(name)),
-            Entry(text=row.track),
-            skill_entry(skill_over_seeds(cells), failed=bool(row.failures)),
-            Entry(text=figures.cells_text(row), value=row.cells),
-            number_entry(sum(cell.ranked is not None and cell.ranked.low >= WORKS for cell in cells)),
-            seconds_entry(row.cost.seconds if row.cost else None),
+            Entry(text=meeting.technique, href=links.technique(name)),
+            Entry(text=meeting.track),
+            skill_entry(meeting.skill, failed=meeting.failed),
+            Entry(text=figures.part_text(meeting.scored, len(meeting.cells)), value=meeting.scored),
+            number_entry(meeting.works),
+            seconds_entry(meeting.seconds),
         ),
-        facets={"track": row.track, "role": row.role},
+        facets={"track": meeting.track, "role": meeting.role},
         key=name,
     )
 

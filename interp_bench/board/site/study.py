@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from interp_bench.analysis.bands import Band, bands_of
 from interp_bench.analysis.calibration import Calibration, calibrate
-from interp_bench.analysis.cells import Cell, cells_of, newest, statuses_of, without_controls
+from interp_bench.analysis.cells import Cell, cells_of_newest, newest, statuses_of, without_controls
 from interp_bench.analysis.certificates import CheckSummary, Planting, checks_of, plantings_of
 from interp_bench.analysis.claims import Claim, Finding, ModelFacts, findings_of
 from interp_bench.analysis.cliffness import Cliffness, cliffness_of
@@ -19,6 +19,7 @@ from interp_bench.analysis.standings import Standing, standings_of
 from interp_bench.analysis.transfer import Transfer, transfers_of
 from interp_bench.board.gallery import Exhibit
 from interp_bench.board.site.cards import ModelCard
+from interp_bench.board.site.meetings import Meeting, Place, meetings_of
 from interp_bench.board.site.page import Picture
 from interp_bench.harness.trial import Status, Trial
 
@@ -42,6 +43,7 @@ class Study:
     Attributes:
         trials: the newest of each question, negative controls too.
         cells: of the planted problems.
+        meetings: the cells of each technique on each model.
         standings: the rows of each track.
         bands: the same by modality and size.
         footholds: of each ``track/technique``.
@@ -58,6 +60,7 @@ class Study:
 
     trials: tuple[Trial, ...]
     cells: tuple[Cell, ...]
+    meetings: Mapping[Place, Meeting]
     standings: Mapping[str, tuple[Standing, ...]]
     bands: tuple[Band, ...]
     footholds: Mapping[str, Footholds]
@@ -97,18 +100,19 @@ def study_of(
     """Work out everything; nothing depends on the order of the trials."""
     kept = newest(trials)
     planted = without_controls(kept)
-    cells = cells_of(planted)
+    cells = cells_of_newest(planted)
     proofs = one_a_proof(planted)
     return Study(
         trials=kept,
         cells=cells,
+        meetings=meetings_of(cells),
         standings=standings_of(cells),
         bands=bands_of(cells),
         footholds=footholds_of(cells),
         calibration=calibrate(cells),
         plantings=plantings_of(proofs),
         checks=checks_of(proofs),
-        discoveries=false_discoveries_of(kept),
+        discoveries=false_discoveries_of(kept) if len(planted) < len(kept) else {},
         outcomes=outcomes_of(kept),
         statuses=statuses_of(kept),
         subjects=_subjects(planted),

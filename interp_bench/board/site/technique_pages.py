@@ -34,6 +34,8 @@ CELL_COLUMNS = (
     Column(label="passes", number=True, hint="forward and backward passes through the model"),
 )
 
+_ON = {"lm": "On language models", "image": "On image networks"}
+
 CURVE = ("key", "series", "model", "params", "skill", "low", "high", "label")
 
 
@@ -71,7 +73,10 @@ def technique_pages(study: Study, links: Links, specs: Mapping[str, Mapping[str,
 def _facts(row: Standing) -> list[tuple[str, str]]:
     found = [
         ("Skill", f"{figures.interval_text(row.ranked)} (mean over {figures.plural(row.models, 'model')})"),
-        *((f"on {modality}", figures.interval_text(skill)) for modality, skill in row.by_modality.items()),
+        *(
+            (_ON.get(modality, f"On {modality}"), figures.interval_text(skill))
+            for modality, skill in row.by_modality.items()
+        ),
         ("Cells", figures.cells_text(row)),
         ("Cost of an answer", figures.cost_text(row.cost)),
     ]

@@ -28,6 +28,7 @@
       rule: { color: ink },
       range: {
         category: colours,
+        heatmap: of("--heat").split(/\s+/),
         symbol: ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"],
       },
     };
