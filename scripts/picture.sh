@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 .venv/bin/interp-bench board build --out "$work/site"
-"$browser" --headless --no-sandbox --hide-scrollbars --user-data-dir="$work/profile" --window-size=1280,1000 \
+"$browser" --headless --no-sandbox --hide-scrollbars --user-data-dir="$work/profile" --window-size=1400,1000 \
   --screenshot="$work/board.png" "file://$work/site/index.html" 2> "$work/said"
 mv "$work/board.png" "$out"
 echo "$out written"
