@@ -144,7 +144,9 @@ def _axis_scale(log: bool) -> alt.Scale:
 
 
 _SKILL = alt.Scale(domain=[LOWEST, 1.05], clamp=True, nice=False)
-_LEGEND = alt.Legend(orient="bottom", columns=2, labelLimit=280, symbolStrokeWidth=2)
+_LEGEND = alt.Legend(
+    orient="bottom", columns=alt.ExprRef("width < 480 ? 1 : 2"), labelLimit=280, symbolStrokeWidth=2
+)
 _SIZES = alt.Axis(format="~s", tickCount=8, labelOverlap=True, grid=False)
 
 

@@ -175,27 +175,7 @@ def _spec(columns: int, lanes: int) -> dict[str, Any]:
         axis=None,
         scale=alt.Scale(domain=[-lanes / 2 - 0.55, lanes / 2 + 0.8], nice=False, reverse=True),
     )
-    legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolSize=500, labelLimit=200)
-    lines = (
-        alt.Chart(named("curves"))
-        .mark_line(interpolate="monotone", opacity=1)
-        .encode(
-            x=x,
-            y=y,
-            order="step:Q",
-            detail="edge:N",
-            tooltip="name:N",
-            color=alt.Color(
-                "fate:O", scale=alt.Scale(domain=_FATES, range=[AGREES, MISSED, WRONG]), legend=legend
-            ),
-            strokeDash=alt.StrokeDash(
-                "fate:O", scale=alt.Scale(domain=_FATES, range=[[1, 0], [7, 4], [2, 3]]), legend=legend
-            ),
-            strokeWidth=alt.StrokeWidth(
-                "fate:O", scale=alt.Scale(domain=_FATES, range=[2.6, 2.6, 1.4]), legend=legend
-            ),
-        )
-    )
+    lines = _lines().encode(x=x, y=y)
     base = alt.Chart(named("nodes")).encode(x=x, y=y)
     nodes = base.mark_point(filled=True, size=60, color=WRONG, opacity=1)
     names = base.mark_text(dy=-9, fontSize=10).encode(text="node:N")
@@ -210,4 +190,27 @@ def _spec(columns: int, lanes: int) -> dict[str, Any]:
     height = _LANE * (lanes + 1)
     return spec_of(
         alt.layer(lines, nodes, names, ports, heads).properties(width=_COLUMN * columns, height=height)
+    )
+
+
+def _lines() -> alt.Chart:
+    """Return the edges; their fate shows in the dashes and the width, and once more in the colour."""
+    legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolSize=500, labelLimit=200)
+    return (
+        alt.Chart(named("curves"))
+        .mark_line(interpolate="monotone", opacity=1)
+        .encode(
+            order="step:Q",
+            detail="edge:N",
+            tooltip="name:N",
+            color=alt.Color(
+                "fate:O", scale=alt.Scale(domain=_FATES, range=[AGREES, MISSED, WRONG]), legend=legend
+            ),
+            strokeDash=alt.StrokeDash(
+                "fate:O", scale=alt.Scale(domain=_FATES, range=[[1, 0], [7, 4], [2, 3]]), legend=legend
+            ),
+            strokeWidth=alt.StrokeWidth(
+                "fate:O", scale=alt.Scale(domain=_FATES, range=[2.6, 2.6, 1.4]), legend=legend
+            ),
+        )
     )
