@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -110,6 +111,7 @@ def report(count: int, measured: dict[str, float], page: Heaviest) -> str:
     """Return the page of results."""
     rows = [
         ("wall clock, s", f"{measured['seconds']:.1f}", f"{SECONDS:g}"),
+        ("load of the machine before it began, processes a core", f"{measured['load']:.1f}", "-"),
         ("processor time, s", f"{measured['processor']:.1f}", "-"),
         ("peak memory, MB", f"{measured['megabytes']:.0f}", f"{MEGABYTES:g}"),
         (
@@ -148,9 +150,11 @@ def main() -> int:
         place = options.keep or Path(scratch)
         (place / "trials").mkdir(parents=True, exist_ok=True)
         count = write(board(options.trials), place / "trials")
+        load = os.getloadavg()[0] / (os.cpu_count() or 1)
         command = [sys.executable, "-c", MEASURED, str(place / "trials"), str(place / "site")]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        text = report(count, json.loads(done.stdout), heaviest(place / "site"))
+        measured = json.loads(done.stdout) | {"load": load}
+        text = report(count, measured, heaviest(place / "site"))
     print(text)
     if options.write:
         options.write.write_text(text, encoding="utf-8")
