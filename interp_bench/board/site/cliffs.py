@@ -8,11 +8,21 @@ from interp_bench.analysis.reach import Reach
 from interp_bench.analysis.stats import mean
 from interp_bench.board import figures
 from interp_bench.board.site.links import Links
-from interp_bench.board.site.overview import reach_entry
+from interp_bench.board.site.overview import edge_entry, reach_entry
 from interp_bench.board.site.page import Figure, Page
 from interp_bench.board.site.study import Study
 from interp_bench.board.site.tables import Column, Entry, Row, number_entry, table
 from interp_bench.board.site.technique_pages import CURVE, curve_rows
+
+_COLUMNS = (
+    Column(label="technique"),
+    Column(label="track"),
+    Column(label="ladder"),
+    Column(label="reach"),
+    Column(label="stops working", hint="between these sizes"),
+    Column(label="skill on the ladder", number=True, hint="mean over its models"),
+    Column(label="models", number=True),
+)
 
 
 def cliffs(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]) -> Page:
@@ -28,19 +38,10 @@ def cliffs(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]
         for reach, row in zip(reaches, rows, strict=True)
         for line in curve_rows(reach, f"{reach.technique}, {reach.ladder}", row.key)
     ]
-    columns = [
-        Column(label="technique"),
-        Column(label="track"),
-        Column(label="ladder"),
-        Column(label="reach"),
-        Column(label="stops working", hint="between these sizes"),
-        Column(label="skill on the ladder", number=True, hint="mean over its models"),
-        Column(label="models", number=True),
-    ]
     shown = table(
         "cliffs",
         "Reach of every technique on every ladder",
-        columns,
+        _COLUMNS,
         rows,
         filters=("track", "modality", "ladder", "family"),
         defaults=_first(rows),
@@ -89,7 +90,6 @@ def _mean(reach: Reach) -> float:
 def _row(study: Study, links: Links, reach: Reach) -> Row:
     subject = study.subjects[reach.rungs[0].model]
     name = f"{reach.track}/{reach.technique}"
-    edge = reach.edge
     over = _mean(reach)
     return Row(
         entries=(
@@ -97,7 +97,7 @@ def _row(study: Study, links: Links, reach: Reach) -> Row:
             Entry(text=reach.track),
             Entry(text=reach.ladder),
             reach_entry(reach),
-            Entry(text=figures.edge_text(reach) or "not seen", value=edge[0] if edge else None),
+            edge_entry(reach),
             number_entry(round(over, 6), figures.skill_text(over)),
             number_entry(len(reach.rungs)),
         ),

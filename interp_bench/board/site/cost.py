@@ -15,28 +15,29 @@ from interp_bench.board.site.tables import Column, Entry, Row, number_entry, sec
 SHORTEST = 1e-4
 """Seconds: a log axis has no zero, and clocks say nothing below."""
 
+_COLUMNS = (
+    Column(label="technique"),
+    Column(label="track"),
+    Column(label="model size", number=True),
+    Column(label="skill", number=True),
+    Column(label="seconds", number=True, hint="median over its answers"),
+    Column(label="forwards", number=True),
+    Column(label="backwards", number=True),
+    Column(label="peak MiB", number=True),
+    Column(label="cells", number=True),
+    Column(label="for its cost", hint="among those that were scored on most cells"),
+)
+
 
 def cost(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]) -> Page:
     """Return skill against seconds, within models of one modality and size, where they compare."""
     bands = [(band, _kinds(band)) for band in study.bands]
     rows = [_row(band, row, kinds, links) for band, kinds in bands for row in _scored(band)]
     lines = [_line(band, row, kinds) for band, kinds in bands for row in _scored(band)]
-    columns = [
-        Column(label="technique"),
-        Column(label="track"),
-        Column(label="model size", number=True),
-        Column(label="skill", number=True),
-        Column(label="seconds", number=True, hint="median over its answers"),
-        Column(label="forwards", number=True),
-        Column(label="backwards", number=True),
-        Column(label="peak MiB", number=True),
-        Column(label="cells", number=True),
-        Column(label="for its cost", hint="among those that were scored on most cells"),
-    ]
     shown = table(
         "cost",
         "Skill and cost of every technique by model size",
-        columns,
+        _COLUMNS,
         rows,
         filters=("track", "modality", "size"),
         defaults=_first_band(study.bands),

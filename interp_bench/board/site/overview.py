@@ -149,3 +149,10 @@ def reach_entry(reach: Reach | None) -> Entry:
     largest = reach.largest
     value = float(largest.params) if largest else (0.0 if reach.decidable else None)
     return Entry(text=figures.reach_text(reach), value=value, bar=reach_bar(reach))
+
+
+def edge_entry(reach: Reach) -> Entry:
+    """Return between which sizes it stops working; a technique that works nowhere stops nowhere."""
+    if reach.edge:
+        return Entry(text=figures.edge_text(reach), value=reach.edge[0])
+    return Entry(text="not seen" if reach.working else figures.NOTHING, value=None)

@@ -10,7 +10,7 @@ from interp_bench.analysis.reach import Reach, Rung
 from interp_bench.analysis.standings import Standing
 from interp_bench.board import figures
 from interp_bench.board.site.links import Links
-from interp_bench.board.site.overview import reach_entry
+from interp_bench.board.site.overview import edge_entry, reach_entry
 from interp_bench.board.site.packs import pack_of
 from interp_bench.board.site.page import Figure, Page, Picture
 from interp_bench.board.site.study import Study
@@ -139,14 +139,13 @@ def _reach_table(study: Study, row: Standing) -> Table:
     body = []
     for reach in row.reaches:
         modality = study.subjects[reach.rungs[0].model].modality
-        edge = reach.edge
         body.append(
             Row(
                 entries=(
                     Entry(text=reach.ladder),
                     Entry(text=modality),
                     reach_entry(reach),
-                    Entry(text=figures.edge_text(reach) or "not seen", value=edge[0] if edge else None),
+                    edge_entry(reach),
                     number_entry(len(reach.rungs)),
                     params_entry(reach.rungs[0].params),
                     params_entry(reach.rungs[-1].params),
