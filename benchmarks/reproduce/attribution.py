@@ -107,6 +107,13 @@ _DENSE = (
 )
 
 
+_EDGES = (
+    "Where the patch stands alone nothing else has edges, and an edge detector reaches three times what it "
+    "does on photographs. In the other scenes, where edges are as frequent as there, KernelSHAP is ahead in "
+    "both networks."
+)
+
+
 def _most(scene: str, host: str) -> MostBelow:
     return MostBelow(
         metric=column(scene, host),
@@ -138,6 +145,7 @@ SECTION = Section(
             second=FLOOR,
             relation=">",
             published="0.81, 0.22",
+            explained=_EDGES,
         ),
     ),
     techniques=tuple(f"attribution/{name}" for name in (FLOOR, *MAPS)),

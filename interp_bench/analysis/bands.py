@@ -17,7 +17,7 @@ class Banded:
     """One technique in a band.
 
     Attributes:
-        standing: its row on the models of the band alone.
+        standing: its row on the models of the band alone, without reaches.
         skill: over seeds, for just these models and tasks, since a mean over two models has no interval
             worth the name; failing trials count as 0. None where it was not scored.
     """
@@ -88,7 +88,7 @@ def _rows(cells: list[Cell], track: str) -> tuple[Banded, ...]:
         groups.setdefault(cell.technique, []).append(cell)
     rows = [
         Banded(standing=standing, skill=skill_over_seeds(groups[standing.technique]))
-        for standing in standings_of(cells)[track]
+        for standing in standings_of(cells, reach=False)[track]
     ]
     return tuple(sorted(rows, key=_rank))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -37,13 +36,11 @@ def concordance(first: Sequence[float], second: Sequence[float]) -> Interval | N
         return None
     # Full agreement comes out of scipy as 1 but for rounding.
     tau = round(float(kendalltau(first, second).statistic), 12)
-    low, high = _bounds(tuple(first), tuple(second)) if len(first) >= FEWEST else (-1.0, 1.0)
+    low, high = _bounds(first, second) if len(first) >= FEWEST else (-1.0, 1.0)
     return Interval(mean=tau, low=min(low, tau), high=max(high, tau), n=len(first))
 
 
-@lru_cache(maxsize=4096)
-def _bounds(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, float]:
-    """Return the interval; a claim and the table of models ask for the same ones."""
+def _bounds(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
     signs = [np.sign(np.subtract.outer(values, values)) for values in (first, second)]
     agreement, *untied = (signs[0] * signs[1], signs[0] ** 2, signs[1] ** 2)
 

@@ -70,17 +70,22 @@ class Standing:
         return sum(count for status, count in self.statuses.items() if status in FAILING)
 
 
-def standings_of(cells: Iterable[Cell]) -> dict[str, tuple[Standing, ...]]:
-    """Return the rows of each track: ceiling, techniques by falling rank, floor; unscored ones last."""
+def standings_of(cells: Iterable[Cell], *, reach: bool = True) -> dict[str, tuple[Standing, ...]]:
+    """Return the rows of each track: ceiling, techniques by falling rank, floor; unscored ones last.
+
+    Args:
+        cells: any.
+        reach: look at ladders too; where that is not asked for, rows have no reaches.
+    """
     rows: dict[str, dict[str, list[Cell]]] = {}
     for cell in cells:
         rows.setdefault(cell.track, {}).setdefault(cell.technique, []).append(cell)
-    return {
-        track: tuple(
-            sorted((_standing(group, _places(rows[track])) for group in rows[track].values()), key=_order)
-        )
-        for track in sorted(rows)
-    }
+    found = {}
+    for track in sorted(rows):
+        places = _places(rows[track])
+        standings = [_standing(group, places, reach=reach) for group in rows[track].values()]
+        found[track] = tuple(sorted(standings, key=_order))
+    return found
 
 
 def ranked_over_models(cells: Iterable[Cell]) -> Interval | None:
@@ -107,7 +112,7 @@ def _places(rows: Mapping[str, list[Cell]]) -> int:
     return len({cell.place for cells in rows.values() for cell in cells})
 
 
-def _standing(cells: list[Cell], places: int) -> Standing:
+def _standing(cells: list[Cell], places: int, *, reach: bool) -> Standing:
     first = cells[0]
     scored = [cell for cell in cells if cell.ranked is not None]
     trials = [trial for cell in cells for trial in cell.trials]
@@ -124,7 +129,7 @@ def _standing(cells: list[Cell], places: int) -> Standing:
         cells=len(scored),
         answered=sum(cell.measured is not None for cell in cells),
         places=places,
-        reaches=reaches_of(scored),
+        reaches=reaches_of(scored) if reach else (),
         cost=_cost(trials),
         statuses=statuses_of(trials),
     )

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from interp_bench.analysis.cells import Cell, cells_of
+from interp_bench.analysis.transfer import Transfer, transfers_of
 from interp_bench.harness.trial import Trial
 
 Verdict = Literal["supported", "against", "undecided"]
@@ -70,6 +71,11 @@ class Evidence:
                     id=trial.model, params=trial.params, modality=trial.modality, ladder=trial.ladder
                 )
         return MappingProxyType(dict(sorted(found.items())))
+
+    @cached_property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Which model predicts the largest, by track and modality."""
+        return transfers_of(self.cells)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

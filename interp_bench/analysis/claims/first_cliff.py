@@ -18,7 +18,7 @@ from interp_bench.analysis.claims.base import (
 from interp_bench.analysis.claims.scope import counted, listed, models_of
 from interp_bench.analysis.concordance import FEWEST
 from interp_bench.analysis.stats import Interval, t_interval
-from interp_bench.analysis.transfer import Predictor, Transfer, transfers_of
+from interp_bench.analysis.transfer import Predictor, Transfer
 
 AGREES = 0.5
 """Kendall's tau from which rankings count as the same: three of four pairs of techniques keep their order."""
@@ -60,7 +60,7 @@ def _small(table: Transfer) -> list[tuple[Predictor, Interval]]:
 
 
 def _measure(evidence: Evidence) -> Finding:
-    tables = [table for table in transfers_of(evidence.cells) if _small(table)]
+    tables = [table for table in evidence.transfers if _small(table)]
     found = agreement(tables)
     if found is None:
         have = listed(sorted({table.track for table in tables})) if tables else "none"

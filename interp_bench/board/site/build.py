@@ -72,9 +72,6 @@ def build(
     _refuse(out)
     with _without_collector(), closing(runtime.Bundling()) as bundling:
         study = study_of(read_slim(trials), exhibits, cards, pictures, facts)
-        # What pages leave behind is found again, without a look at the trials.
-        gc.freeze()
-        gc.enable()
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
@@ -161,14 +158,11 @@ def _write(content: Iterable[tuple[str, str]], folder: Path) -> Built:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Pause the search for circles of objects among some million values of trials, where there are none."""
+    """Pause the search for circles of objects: there are hardly any among some million values."""
     running = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.unfreeze()
         if running:
             gc.enable()
-        else:
-            gc.disable()

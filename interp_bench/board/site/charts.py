@@ -173,4 +173,6 @@ def _plain(chart: Any, *, height: Any) -> Spec:
     """Return the specification, as wide as its place."""
     spec: Spec = chart.properties(width="container", height=height).to_dict()
     spec.pop("config", None)
+    # A height by rows follows from them, so that only the width is fitted.
+    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     return spec

@@ -9,20 +9,10 @@ from interp_bench.analysis.stats import mean
 from interp_bench.board import figures
 from interp_bench.board.site.links import Links
 from interp_bench.board.site.overview import edge_entry, reach_entry
-from interp_bench.board.site.page import Figure, Page
+from interp_bench.board.site.page import Figure, Page, explorer
 from interp_bench.board.site.study import Study
-from interp_bench.board.site.tables import Column, Entry, Row, number_entry, table
+from interp_bench.board.site.tables import Column, Entry, Row, Table, number_entry, table
 from interp_bench.board.site.technique_pages import CURVE, curve_rows
-
-_COLUMNS = (
-    Column(label="technique"),
-    Column(label="track"),
-    Column(label="ladder"),
-    Column(label="reach"),
-    Column(label="stops working", hint="between these sizes"),
-    Column(label="skill on the ladder", number=True, hint="mean over its models"),
-    Column(label="models", number=True),
-)
 
 
 def cliffs(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]) -> Page:
@@ -38,16 +28,38 @@ def cliffs(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]
         for reach, row in zip(reaches, rows, strict=True)
         for line in curve_rows(reach, f"{reach.technique}, {reach.ladder}", row.key)
     ]
-    shown = table(
+    return explorer(
+        "cliffs.html",
+        "Cliffs",
+        "How skill changes as models grow, on each ladder of models that differ in size alone.",
+        _table(rows),
+        _figure(lines, specs),
+    )
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    columns = [
+        Column(label="technique"),
+        Column(label="track"),
+        Column(label="ladder"),
+        Column(label="reach"),
+        Column(label="stops working", hint="between these sizes"),
+        Column(label="skill on the ladder", number=True, hint="mean over its models"),
+        Column(label="models", number=True),
+    ]
+    return table(
         "cliffs",
         "Reach of every technique on every ladder",
-        _COLUMNS,
+        columns,
         rows,
         filters=("track", "modality", "ladder", "family"),
         defaults=_first(rows),
         search=True,
     )
-    figure = Figure(
+
+
+def _figure(lines: Sequence[Sequence[object]], specs: Mapping[str, Mapping[str, object]]) -> Figure:
+    return Figure(
         id="cliffs",
         caption="Skill against parameters, with 95% intervals over seeds. A technique works where the "
         "lower bound reaches the dashed line.",
@@ -57,17 +69,6 @@ def cliffs(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]
         rows=lines,
         table="cliffs",
         limit=6,
-    )
-    return Page(
-        path="cliffs.html",
-        template="explorer.html",
-        title="Cliffs",
-        section="cliffs.html",
-        context={
-            "lead": "How skill changes as models grow, on each ladder of models that differ in size alone.",
-            "figure_": figure,
-            "table_": shown,
-        },
     )
 
 

@@ -8,25 +8,21 @@ from interp_bench.analysis.bands import Band, Banded
 from interp_bench.board import figures
 from interp_bench.board.site.charts import BEST, FEWER, OTHER
 from interp_bench.board.site.links import Links
-from interp_bench.board.site.page import Figure, Page
+from interp_bench.board.site.page import Figure, Page, explorer
 from interp_bench.board.site.study import Study
-from interp_bench.board.site.tables import Column, Entry, Row, number_entry, seconds_entry, skill_entry, table
+from interp_bench.board.site.tables import (
+    Column,
+    Entry,
+    Row,
+    Table,
+    number_entry,
+    seconds_entry,
+    skill_entry,
+    table,
+)
 
 SHORTEST = 1e-4
 """Seconds: a log axis has no zero, and clocks say nothing below."""
-
-_COLUMNS = (
-    Column(label="technique"),
-    Column(label="track"),
-    Column(label="model size", number=True),
-    Column(label="skill", number=True),
-    Column(label="seconds", number=True, hint="median over its answers"),
-    Column(label="forwards", number=True),
-    Column(label="backwards", number=True),
-    Column(label="peak MiB", number=True),
-    Column(label="cells", number=True),
-    Column(label="for its cost", hint="among those that were scored on most cells"),
-)
 
 
 def cost(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]) -> Page:
@@ -34,16 +30,42 @@ def cost(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]) 
     bands = [(band, _kinds(band)) for band in study.bands]
     rows = [_row(band, row, kinds, links) for band, kinds in bands for row in _scored(band)]
     lines = [_line(band, row, kinds) for band, kinds in bands for row in _scored(band)]
-    shown = table(
+    return explorer(
+        "cost.html",
+        "Cost",
+        "What skill costs. Techniques compare only on models of about one size, since dear ones are run on "
+        "small models alone.",
+        _table(rows, _first_band(study.bands)),
+        _figure(lines, specs),
+    )
+
+
+def _table(rows: Sequence[Row], defaults: Mapping[str, str]) -> Table:
+    columns = [
+        Column(label="technique"),
+        Column(label="track"),
+        Column(label="model size", number=True),
+        Column(label="skill", number=True),
+        Column(label="seconds", number=True, hint="median over its answers"),
+        Column(label="forwards", number=True),
+        Column(label="backwards", number=True),
+        Column(label="peak MiB", number=True),
+        Column(label="cells", number=True),
+        Column(label="for its cost", hint="among those that were scored on most cells"),
+    ]
+    return table(
         "cost",
         "Skill and cost of every technique by model size",
-        _COLUMNS,
+        columns,
         rows,
         filters=("track", "modality", "size"),
-        defaults=_first_band(study.bands),
+        defaults=defaults,
         search=True,
     )
-    figure = Figure(
+
+
+def _figure(lines: Sequence[Sequence[object]], specs: Mapping[str, Mapping[str, object]]) -> Figure:
+    return Figure(
         id="cost",
         caption="Skill against the seconds of an answer, on models of about one size. Nothing cheaper "
         "beats what stands on the dashed line; what was scored on fewer cells takes no part in it.",
@@ -52,18 +74,6 @@ def cost(study: Study, links: Links, specs: Mapping[str, Mapping[str, object]]) 
         columns=("key", "technique", "skill", "low", "high", "seconds", "label", "kind"),
         rows=lines,
         table="cost",
-    )
-    return Page(
-        path="cost.html",
-        template="explorer.html",
-        title="Cost",
-        section="cost.html",
-        context={
-            "lead": "What skill costs. Techniques compare only on models of about one size, since dear "
-            "ones are run on small models alone.",
-            "figure_": figure,
-            "table_": shown,
-        },
     )
 
 

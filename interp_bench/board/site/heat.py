@@ -8,7 +8,7 @@ from interp_bench.analysis.standings import Standing
 from interp_bench.analysis.stats import Interval
 from interp_bench.board import figures
 from interp_bench.board.site.links import Links
-from interp_bench.board.site.page import Figure, Page
+from interp_bench.board.site.page import Figure, Page, explorer
 from interp_bench.board.site.study import Study, Subject
 from interp_bench.board.site.tables import Column, Entry, Row, skill_entry, table
 
@@ -46,17 +46,13 @@ def heat(study: Study, links: Links, specs: Specs) -> Page:
         defaults={"track": "circuits" if "circuits" in study.standings else next(iter(study.standings), "")},
         search=True,
     )
-    return Page(
-        path="heat.html",
-        template="explorer.html",
-        title="Heat map",
-        section="heat.html",
-        context={
-            "lead": "Every technique on every model, mean over tasks. Models stand by ladder and size; "
-            "what was not scored is empty.",
-            "figure_": _figure(standings, subjects, found, specs),
-            "table_": shown,
-        },
+    return explorer(
+        "heat.html",
+        "Heat map",
+        "Every technique on every model, mean over tasks. Models stand by ladder and size; what was not "
+        "scored is empty.",
+        shown,
+        _figure(standings, subjects, found, specs),
     )
 
 

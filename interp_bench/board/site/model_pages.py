@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
 
-from interp_bench.analysis.cells import Cell
+from interp_bench.analysis.cells import FAILING, Cell
 from interp_bench.analysis.certificates import checks_of, plantings_of
 from interp_bench.analysis.reach import WORKS
 from interp_bench.board import figures
@@ -24,7 +25,6 @@ from interp_bench.board.site.tables import (
     skill_entry,
     table,
 )
-from interp_bench.board.site.technique_pages import CELL_COLUMNS, cell_entries, drill_of
 from interp_bench.harness.trial import Trial
 
 
@@ -63,8 +63,10 @@ def _page(
             "subject": subject,
             "facts": _facts(study, subject, cells),
             "card": study.cards.get(subject.id),
-            "techniques": _techniques_table(links, meetings),
-            "cells": _cells_table(links, cells),
+            "tracks": [
+                (track, _track_table(links, track, [one for one in meetings if one.track == track]))
+                for track in sorted({one.track for one in meetings})
+            ],
             "plantings": plantings_table(plantings_of(proofs)),
             "checks": checks_table(checks_of(proofs)),
         },
@@ -96,60 +98,48 @@ def working(cells: Sequence[Cell]) -> tuple[int, int]:
     return sum(c.ranked is not None and c.ranked.low >= WORKS for c in decided), len(decided)
 
 
-def _techniques_table(links: Links, meetings: Sequence[Meeting]) -> Table:
+def _track_table(links: Links, track: str, meetings: Sequence[Meeting]) -> Table:
+    """Return the techniques of one track by their skill on this model, with a column for each task."""
+    tasks = sorted({cell.task for meeting in meetings for cell in meeting.cells})
     columns = [
         Column(label="technique"),
-        Column(label="track"),
         Column(label="skill", number=True, hint="mean over tasks; trials that failed count as 0"),
-        Column(label="tasks", number=True, hint="on how many tasks, of those that it was tried on"),
+        *(Column(label=task, number=True, facets={"task": task}) for task in tasks),
         Column(label="works on", number=True, hint="tasks on which its lower bound is at least 0.5"),
         Column(label="seconds", number=True, hint="median over its answers"),
+        Column(label="evidence"),
     ]
-    body = [_technique_row(links, meeting) for meeting in sorted(meetings, key=lambda one: one.rank)]
+    body = [_row(links, meeting, tasks) for meeting in sorted(meetings, key=lambda one: one.rank)]
     return table(
-        "techniques", "Which techniques work here", columns, body, filters=("track", "role"), search=True
+        f"track-{track}", f"{track.capitalize()} on this model", columns, body, filters=("task", "role")
     )
 
 
-def _technique_row(links: Links, meeting: Meeting) -> Row:
+def _row(links: Links, meeting: Meeting, tasks: Sequence[str]) -> Row:
     name = f"{meeting.track}/{meeting.technique}"
+    cells = {cell.task: cell for cell in meeting.cells}
+    page = links.technique(name)
     return Row(
         entries=(
-            Entry(text=meeting.technique, href=links.technique(name)),
-            Entry(text=meeting.track),
+            Entry(text=meeting.technique, href=page),
             skill_entry(meeting.skill, failed=meeting.failed),
-            Entry(text=figures.part_text(meeting.scored, len(meeting.cells)), value=meeting.scored),
-            number_entry(meeting.works),
+            *(_task_entry(cells.get(task)) for task in tasks),
+            Entry(text=figures.part_text(meeting.works, meeting.scored), value=meeting.works),
             seconds_entry(meeting.seconds),
+            Entry(text="trials", href=f"{page}#cells.model={quote(meeting.model)}"),
         ),
-        facets={"track": meeting.track, "role": meeting.role},
+        facets={"role": meeting.role},
         key=name,
     )
 
 
-def _cells_table(links: Links, cells: Sequence[Cell]) -> Table:
-    columns = [Column(label="technique"), Column(label="track"), Column(label="task"), *CELL_COLUMNS]
-    body = [
-        Row(
-            entries=(
-                Entry(text=cell.technique, href=links.technique(f"{cell.track}/{cell.technique}")),
-                Entry(text=cell.track),
-                Entry(text=cell.task),
-                *cell_entries(cell),
-            ),
-            facets={"track": cell.track, "task": cell.task, "role": cell.role},
-            drill=drill_of(links, cell),
-        )
-        for cell in cells
-    ]
-    return table(
-        "cells",
-        "Every technique and task on this model, and the trials behind each number",
-        columns,
-        body,
-        filters=("track", "task", "role"),
-        search=True,
-    )
+def _task_entry(cell: Cell | None) -> Entry:
+    """Return the skill on a task, or why there is none."""
+    if cell is None:
+        return Entry(text=figures.NOTHING, value=None)
+    if cell.ranked is None:
+        return Entry(text=", ".join(cell.statuses), value=None, look="none")
+    return skill_entry(cell.ranked, failed=any(status in FAILING for status in cell.statuses))
 
 
 def _models_table(study: Study, links: Links, cells: Mapping[str, Sequence[Cell]]) -> Table:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from interp_bench.board.site.tables import Table
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
@@ -85,3 +87,9 @@ class Page:
     def root(self) -> str:
         """The way up to the folder of the site, e.g. ``../``."""
         return "../" * self.path.count("/")
+
+
+def explorer(path: str, title: str, lead: str, shown: Table, figure: Figure) -> Page:
+    """Return a page with one table, and the chart of its rows above them."""
+    context = {"lead": lead, "table_": shown, "figure_": figure}
+    return Page(path=path, template="explorer.html", title=title, section=path, context=context)

@@ -9,14 +9,14 @@ from interp_bench.analysis.bands import Band, bands_of
 from interp_bench.analysis.calibration import Calibration, calibrate
 from interp_bench.analysis.cells import Cell, cells_of_newest, newest, statuses_of, without_controls
 from interp_bench.analysis.certificates import CheckSummary, Planting, checks_of, plantings_of
-from interp_bench.analysis.claims import Claim, Finding, ModelFacts, findings_of
+from interp_bench.analysis.claims import CLAIMS, Claim, Finding, ModelFacts, evidence_of, measured
 from interp_bench.analysis.cliffness import Cliffness, cliffness_of
 from interp_bench.analysis.controls import FalseDiscovery, false_discoveries_of
 from interp_bench.analysis.footholds import Footholds, footholds_of
 from interp_bench.analysis.outcomes import Outcome, outcomes_of
 from interp_bench.analysis.ranks import Ranking, rankings_of
 from interp_bench.analysis.standings import Standing, standings_of
-from interp_bench.analysis.transfer import Transfer, transfers_of
+from interp_bench.analysis.transfer import Transfer
 from interp_bench.board.gallery import Exhibit
 from interp_bench.board.site.cards import ModelCard
 from interp_bench.board.site.meetings import Meeting, Place, meetings_of
@@ -102,6 +102,7 @@ def study_of(
     planted = without_controls(kept)
     cells = cells_of_newest(planted)
     proofs = one_a_proof(planted)
+    evidence = evidence_of(planted, facts, cells)
     return Study(
         trials=kept,
         cells=cells,
@@ -117,8 +118,8 @@ def study_of(
         statuses=statuses_of(kept),
         subjects=_subjects(planted),
         exhibits={f"{one.track}/{one.name}": one for one in exhibits},
-        claims=findings_of(planted, facts, cells=cells),
-        transfers=transfers_of(cells),
+        claims=tuple((claim, measured(claim, evidence)) for claim in CLAIMS),
+        transfers=evidence.transfers,
         scales=cliffness_of(cells),
         rankings=rankings_of(cells),
         cards={card.id: card for card in cards},

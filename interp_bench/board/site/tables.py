@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from interp_bench.analysis.reach import WORKS, Reach, Rung
 from interp_bench.analysis.stats import Interval
@@ -33,9 +34,8 @@ class Step:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One cell of a table.
+class Entry(NamedTuple):
+    """One cell of a table; a tuple, since there are many.
 
     Attributes:
         text: what it shows.

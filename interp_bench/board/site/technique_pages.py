@@ -186,7 +186,7 @@ def _cells_table(study: Study, links: Links, cells: Sequence[Cell]) -> Table:
         "Every task and model, and the trials behind each number",
         columns,
         body,
-        filters=("task", "modality", "ladder", "family"),
+        filters=("task", "model", "modality", "ladder", "family"),
         search=True,
     )
 
@@ -210,6 +210,7 @@ def _median(values: Sequence[float]) -> float | None:
 def _facets(study: Study, cell: Cell) -> dict[str, str]:
     return {
         "task": cell.task,
+        "model": cell.model,
         "modality": cell.modality,
         "ladder": cell.ladder,
         "family": study.subjects[cell.model].kind,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interp_bench.analysis.calibration import CeilingRow, FloorRow
+from interp_bench.analysis.cells import Cell
 from interp_bench.analysis.controls import FALSE, FalseDiscovery
 from interp_bench.analysis.outcomes import Outcome
 from interp_bench.board import figures
@@ -65,31 +66,27 @@ def _calibration(ceilings: Sequence[CeilingRow], floors: Sequence[FloorRow], lin
         Column(label="guessing", number=True, hint="skill of guessing; its interval must hold 0"),
         Column(label="holds", hint="with intervals that hold together for all rows of guessing"),
     ]
-    rows = []
-    for cell in order:
-        best, guess = truths.get(cell.place), guesses.get(cell.place)
-        holds = all(row.holds for row in (best, guess) if row)
-        rows.append(
-            Row(
-                entries=(
-                    Entry(text=cell.task),
-                    Entry(text=cell.track),
-                    Entry(text=cell.model, href=links.model(cell.model)),
-                    params_entry(cell.params),
-                    number_entry(best.worst if best else None, repr(best.worst) if best else None),
-                    number_entry(
-                        guess.alone.mean if guess else None,
-                        figures.interval_text(guess.alone) if guess else None,
-                    ),
-                    Entry(text="yes" if holds else "no", look="" if holds else "bad"),
-                ),
-                facets={"track": cell.track, "modality": cell.modality},
-            )
-        )
+    rows = [_calibrated(cell, truths.get(cell.place), guesses.get(cell.place), links) for cell in order]
     return table(
         "calibration", "The truth and guessing, by the same code", columns, rows,
         filters=("track", "modality"), search=True,
     )  # fmt: skip
+
+
+def _calibrated(cell: Cell, best: CeilingRow | None, guess: FloorRow | None, links: Links) -> Row:
+    holds = all(row.holds for row in (best, guess) if row)
+    return Row(
+        entries=(
+            Entry(text=cell.task),
+            Entry(text=cell.track),
+            Entry(text=cell.model, href=links.model(cell.model)),
+            params_entry(cell.params),
+            number_entry(best.worst, repr(best.worst)) if best else number_entry(None),
+            skill_entry(guess.alone if guess else None),
+            Entry(text="yes" if holds else "no", look="" if holds else "bad"),
+        ),
+        facets={"track": cell.track, "modality": cell.modality},
+    )
 
 
 def _controls(study: Study, links: Links) -> Table | None:

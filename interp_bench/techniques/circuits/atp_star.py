@@ -18,7 +18,7 @@ from interp_bench.tracks.circuits import CircuitProblem, EdgeScores
 
 @technique(
     cites="Kramar, Lieberum, Shah & Nanda 2024, AtP*: An efficient and scalable method for localizing LLM "
-    "behaviour to components, sections 3.1 (QK fix) and 3.2 (GradDrop)",
+    "behaviour to components, QK fix and GradDrop (equation 11)",
     access="gradients",
     cost="layers forwards and backwards, 2 forwards a source and layer",
     needs=Needs(kinds=TRANSFORMERS, max_params=20_000_000),

@@ -66,8 +66,8 @@ def gim(problem: CircuitProblem, *, temperature: float = 2.0) -> EdgeScores:
 
 
 @technique(
-    cites="Jafari, Eberle, Khakzar & Nanda 2025, RelP: Faithful and Efficient Circuit Discovery via "
-    "Relevance Patching, table 1",
+    cites="Rezaei Jafari, Eberle, Khakzar & Nanda 2025, RelP: Faithful and Efficient Circuit Discovery via "
+    "Relevance Patching, propagation rules for transformers",
     access="gradients",
     cost="2 forwards, 1 backward",
     quick=Needs(max_params=1_000_000),

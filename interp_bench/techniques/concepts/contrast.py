@@ -25,7 +25,7 @@ def consistency_loss(p: Tensor, q: Tensor) -> Tensor:
 
 
 @technique(
-    cites="Burns et al. 2022, Discovering latent knowledge without supervision (CCS), equations 1 to 3",
+    cites="Burns et al. 2022, Discovering latent knowledge without supervision (CCS), section 2.2",
     cost="300 steps of tiny probes per site",
     quick=Needs(max_params=50_000),
 )

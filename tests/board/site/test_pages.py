@@ -64,6 +64,10 @@ def pages(site) -> dict[str, Seen]:
     return {path.relative_to(site).as_posix(): read(path) for path in sorted(site.rglob("*.html"))}
 
 
+def _name(page: Path, site: Path) -> str:
+    return page.resolve().relative_to(site.resolve()).as_posix()
+
+
 def test_every_way_leads_to_a_file_and_a_place_in_it(site, pages):
     for name, page in pages.items():
         for way in page.ways:
@@ -73,9 +77,13 @@ def test_every_way_leads_to_a_file_and_a_place_in_it(site, pages):
             assert ":" not in way, f"{name} leaves the folder: {way}"
             there = (site / name).parent / path if path else site / name
             assert there.is_file(), f"{name} leads nowhere: {way}"
-            if place:
-                other = there.resolve().relative_to(site.resolve()).as_posix()
-                assert place in pages[other].ids, f"{name} leads to no place: {way}"
+            if "=" in place:
+                shown, _, choice = place.partition(".")
+                assert f"{shown}-{choice.partition('=')[0]}" in pages[_name(there, site)].ids, (
+                    f"{name}: {way}"
+                )
+            elif place:
+                assert place in pages[_name(there, site)].ids, f"{name} leads to no place: {way}"
 
 
 def test_ids_are_unique_and_headings_go_down_by_one(pages):
@@ -97,7 +105,7 @@ def test_nothing_but_plain_scripts_of_the_folder_is_asked_for(site):
 
 def test_every_drill_leads_to_trials_of_its_model(site, pages):
     drills = [drill for page in pages.values() for drill in page.drills]
-    assert len(drills) == 2 * 2 * 4 * 2 * 6  # on two kinds of pages: tracks, techniques, tasks, models
+    assert len(drills) == 2 * 4 * 2 * 6  # tracks, techniques, tasks, models
     for drill in drills:
         text = (site / f"{drill['data-pack']}.js").read_text(encoding="utf-8")
         pack = json.loads(text[len("interpBench.receive(") :].split(",", 1)[1].removesuffix(");\n"))
