@@ -8,7 +8,7 @@ from interp_bench.analysis.reach import Reach
 from interp_bench.analysis.stats import mean
 from interp_bench.board import figures
 from interp_bench.board.site.links import Links
-from interp_bench.board.site.overview import edge_entry, reach_entry
+from interp_bench.board.site.overview import reach_entry, stop_entry
 from interp_bench.board.site.page import Figure, Page, explorer
 from interp_bench.board.site.study import Study
 from interp_bench.board.site.tables import Column, Entry, Row, Table, number_entry, table
@@ -98,7 +98,7 @@ def _row(study: Study, links: Links, reach: Reach) -> Row:
             Entry(text=reach.track),
             Entry(text=reach.ladder),
             reach_entry(reach),
-            edge_entry(reach),
+            stop_entry(reach),
             number_entry(round(over, 6), figures.skill_text(over)),
             number_entry(len(reach.rungs)),
         ),

@@ -142,6 +142,13 @@ def _rank_entry(ranking: Ranking, technique: str) -> Entry:
     return Entry(text=f"{found.rank}{f', {found.tied} tied' if found.tied > 1 else ''}", value=found.rank)
 
 
+def stop_entry(reach: Reach) -> Entry:
+    """Return between which sizes it stops working; nothing where it works nowhere."""
+    if reach.edge is None:
+        return Entry(text="not seen" if reach.working else figures.NOTHING, value=None)
+    return Entry(text=figures.edge_text(reach), value=reach.edge[0])
+
+
 def reach_entry(reach: Reach | None) -> Entry:
     """Return a bar of the rungs and what it says in a word; sorted by the largest model that works."""
     if reach is None:
@@ -149,10 +156,3 @@ def reach_entry(reach: Reach | None) -> Entry:
     largest = reach.largest
     value = float(largest.params) if largest else (0.0 if reach.decidable else None)
     return Entry(text=figures.reach_text(reach), value=value, bar=reach_bar(reach))
-
-
-def edge_entry(reach: Reach) -> Entry:
-    """Return between which sizes it stops working; a technique that works nowhere stops nowhere."""
-    if reach.edge:
-        return Entry(text=figures.edge_text(reach), value=reach.edge[0])
-    return Entry(text="not seen" if reach.working else figures.NOTHING, value=None)

@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from interp_bench.analysis.cells import FAILING, Cell
+from interp_bench.analysis.edges import Edge, edges_of
 from interp_bench.analysis.reach import Reach, Rung
 from interp_bench.analysis.standings import Standing
 from interp_bench.board import figures
 from interp_bench.board.site.links import Links
-from interp_bench.board.site.overview import edge_entry, reach_entry
+from interp_bench.board.site.overview import reach_entry, stop_entry
 from interp_bench.board.site.packs import pack_of
 from interp_bench.board.site.page import Figure, Page, Picture
 from interp_bench.board.site.study import Study
@@ -132,10 +133,12 @@ def _reach_table(study: Study, row: Standing) -> Table:
         Column(label="modality"),
         Column(label="reach"),
         Column(label="stops working", hint="between these sizes"),
+        Column(label="falls through 0.5", number=True, hint="where mean skill does, with its 95% bounds"),
         Column(label="models scored", number=True),
         Column(label="smallest", number=True),
         Column(label="largest", number=True),
     ]
+    edges = {edge.ladder: edge for edge in edges_of(row.reaches)}
     body = []
     for reach in row.reaches:
         modality = study.subjects[reach.rungs[0].model].modality
@@ -145,7 +148,8 @@ def _reach_table(study: Study, row: Standing) -> Table:
                     Entry(text=reach.ladder),
                     Entry(text=modality),
                     reach_entry(reach),
-                    edge_entry(reach),
+                    stop_entry(reach),
+                    _crossing(edges.get(reach.ladder)),
                     number_entry(len(reach.rungs)),
                     params_entry(reach.rungs[0].params),
                     params_entry(reach.rungs[-1].params),
@@ -157,6 +161,16 @@ def _reach_table(study: Study, row: Standing) -> Table:
     return table(
         "reach", "Reach: on which models of each ladder it works", columns, body, filters=("modality",)
     )
+
+
+def _crossing(edge: Edge | None) -> Entry:
+    """Return the size at which mean skill falls through one half, with the sizes that are sure."""
+    if edge is None:
+        return Entry(text=figures.NOTHING, value=None)
+    if edge.crossing is None:
+        return Entry(text="past the largest" if edge.sight == "beyond" else "before the smallest", value=None)
+    low, high = ("?" if size is None else figures.params_text(size) for size in (edge.low, edge.high))
+    return Entry(text=f"{figures.params_text(round(edge.crossing))} ({low} to {high})", value=edge.crossing)
 
 
 def _cells_table(study: Study, links: Links, cells: Sequence[Cell]) -> Table:

@@ -152,3 +152,11 @@ def test_charts_have_words_and_their_rows_have_a_row_in_the_table(pages, site):
     assert [(row[2], round(row[4], 1)) for row in falling] == [
         ("rungs-1000", 0.9), ("rungs-10000", 0.9), ("rungs-100000", 0.1), ("rungs-1000000", 0.1),
     ]  # fmt: skip
+
+
+def test_a_page_says_where_a_technique_stops(site):
+    text = (site / "techniques/features.falling.html").read_text(encoding="utf-8")
+    [row] = re.findall(r'<tr[^>]*data-key="rungs">.*?</tr>', text)
+    cells = [re.sub(r"<[^>]*>", "", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row)]
+    assert cells[:4] == ["rungs", "lm", "1k..10k", "10k to 100k"]
+    assert re.fullmatch(r"3[12]k \(10k to 100k\)", cells[4])
