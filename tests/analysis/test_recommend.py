@@ -7,8 +7,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from interp_bench.analysis.access import ACCESS
 from interp_bench.analysis.cells import cells_of
-from interp_bench.analysis.recommend import ACCESS, Abilities, Wanted, recommend
+from interp_bench.analysis.recommend import Abilities, Wanted, recommend
 from interp_bench.cli import command
 from interp_bench.tracks.catalogue import Access
 from tests.simulated import SimulatedTechnique, ladder, simulate
