@@ -106,7 +106,8 @@ def _transfer(
         return None
     largest = enough[-1]
     smaller = ordered[: ordered.index(largest)]
-    rows = (_predictor(models[model], models[largest]) for model in smaller)
+    there = {(cell.technique, cell.task): (cell, _seconds(cell)) for cell in models[largest]}
+    rows = (_predictor(models[model], there) for model in smaller)
     return Transfer(
         track=track,
         modality=modality,
@@ -139,10 +140,17 @@ def _by_parity(cell: Cell, parity: int) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _predictor(cells: Sequence[Cell], largest: Sequence[Cell]) -> Predictor | None:
-    """Return a row, or None where no technique was scored at the same task on both models."""
+def _predictor(
+    cells: Sequence[Cell], largest: Mapping[tuple[str, str], tuple[Cell, float]]
+) -> Predictor | None:
+    """Return a row, or None where no technique was scored at the same task on both models.
+
+    Args:
+        cells: of the model.
+        largest: cells of the largest with their seconds, by technique and task.
+    """
     here = {(cell.technique, cell.task): cell for cell in cells}
-    there = {(cell.technique, cell.task): cell for cell in largest}
+    there = {place: cell for place, (cell, _) in largest.items()}
     both: dict[str, set[str]] = {}
     for technique, task in here.keys() & there.keys():
         both.setdefault(technique, set()).add(task)
@@ -162,7 +170,7 @@ def _predictor(cells: Sequence[Cell], largest: Sequence[Cell]) -> Predictor | No
         techniques=len(block.techniques),
         left_out=len(block.left_out),
         seconds=sum(_seconds(here[key]) for key in asked),
-        seconds_on_largest=sum(_seconds(there[key]) for key in asked),
+        seconds_on_largest=sum(largest[key][1] for key in asked),
     )
 
 

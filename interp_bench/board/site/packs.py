@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, is_
 from typing import Any
 
 from interp_bench.board.site.links import Links
@@ -21,6 +22,9 @@ FIELDS = (
     "key", "run_id",
 )  # fmt: skip
 """What a pack holds of each trial, before its problem and its provenance."""
+
+_OWN = ("model", "seed", "status", "skill", "problem", "origin")
+"""What every trial has to itself; of the rest, what all trials of a pack share is there once."""
 
 _FIELDS = attrgetter(*FIELDS)
 _PROVENANCE = attrgetter(*Provenance.model_fields)
@@ -81,23 +85,33 @@ class _Problems:
 
 
 def _trials(trials: list[Trial], problems: _Problems, file: str, primary: str) -> dict[str, Any]:
-    origins: dict[tuple[object, ...], int] = {}
+    origins: dict[int, int] = {}
     rows = [
-        [
+        (
             *_FIELDS(trial),
             problems.place(trial),
-            origins.setdefault(_PROVENANCE(trial.provenance), len(origins)),
-        ]
+            origins.setdefault(id(trial.provenance), len(origins)),
+        )
         for trial in trials
     ]
+    known = {id(trial.provenance): trial.provenance for trial in trials}
+    columns = dict(zip((*FIELDS, "problem", "origin"), zip(*rows, strict=True), strict=True))
+    shared = {name: values[0] for name, values in columns.items() if name not in _OWN and _one(values)}
+    varied = [name for name in columns if name not in shared]
     return {
-        "fields": [*FIELDS, "problem", "origin"],
-        "trials": rows,
+        "same": shared,
+        "fields": varied,
+        "trials": list(zip(*(columns[name] for name in varied), strict=True)),
         "problems": file,
         "primary": primary,
         "provenance": list(Provenance.model_fields),
-        "origins": [list(origin) for origin in origins],
+        "origins": [_PROVENANCE(known[origin]) for origin in origins],
     }
+
+
+def _one(values: tuple[object, ...]) -> bool:
+    """Return whether all values are the very same; equal numbers of different kinds are not."""
+    return all(map(is_, values, repeat(values[0])))
 
 
 def _finite(value: float) -> float | str:

@@ -68,7 +68,8 @@
   }
 
   function trialOf(pack, values) {
-    const trial = Object.fromEntries(pack.fields.map((name, index) => [name, values[index]]));
+    const own = Object.fromEntries(pack.fields.map((name, index) => [name, values[index]]));
+    const trial = { ...pack.same, ...own };
     trial.origin = Object.fromEntries(pack.provenance.map((name, index) => [name, pack.origins[trial.origin][index]]));
     return trial;
   }
