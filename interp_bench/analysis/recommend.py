@@ -8,13 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from interp_bench.analysis.access import ACCESS
 from interp_bench.analysis.balance import indicators, over_tasks
 from interp_bench.analysis.cells import Cell
 from interp_bench.analysis.prediction import FEWEST, predicted
 from interp_bench.analysis.stats import Interval
-
-ACCESS = ("activations", "forward", "gradients", "weights")
-"""From the least to the deepest access; who has one has those before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

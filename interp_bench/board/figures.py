@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from interp_bench.analysis.cells import Cell
-from interp_bench.analysis.claims.base import Finding
-from interp_bench.analysis.controls import FalseDiscovery
-from interp_bench.analysis.reach import Reach
-from interp_bench.analysis.standings import Cost, Standing
-from interp_bench.analysis.stats import Interval
-from interp_bench.harness.trial import Control, Status
+if TYPE_CHECKING:
+    from interp_bench.analysis.cells import Cell
+    from interp_bench.analysis.claims.base import Finding
+    from interp_bench.analysis.controls import FalseDiscovery
+    from interp_bench.analysis.reach import Reach
+    from interp_bench.analysis.standings import Cost, Standing
+    from interp_bench.analysis.stats import Interval
+    from interp_bench.harness.trial import Control, Status
 
 NOTHING = "-"
 

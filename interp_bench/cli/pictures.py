@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from interp_bench.board.figures import skill_text
+from interp_bench.board.figures import plural, skill_text
 from interp_bench.board.files import write_whole
 from interp_bench.cli.parser import PICTURES, Commands
 from interp_bench.cli.values import path_of, seed_of
@@ -50,10 +50,20 @@ def pictures(names: Sequence[str], model: str | None, seed: int, out: Path) -> i
     Raises:
         InterpBenchError: there is no such technique or model, or no task fits, or nothing can be written.
     """
+    from interp_bench.harness.threads import ThreadSetting, thread_count
+
+    # As a run does, so that sums come out in the same order whatever the machine.
+    setting = ThreadSetting(thread_count(1))
+    try:
+        return _store(_techniques(names), model, seed, out)
+    finally:
+        setting.undo()
+
+
+def _store(techniques: Sequence[Technique], model: str | None, seed: int, out: Path) -> int:
     from interp_bench.harness.snapshots.stored import text_of
 
     stored, pictured = 0, set()
-    techniques = _techniques(names)
     for taken in _taken(techniques, model, seed):
         path = out / taken.file_name
         write_whole(path, text_of(taken).encode("utf-8"))
@@ -61,7 +71,7 @@ def pictures(names: Sequence[str], model: str | None, seed: int, out: Path) -> i
         stored += 1
         pictured.add(f"{taken.track}/{taken.technique}")
     bare = [technique.id for technique in techniques if technique.id not in pictured]
-    print(f"{stored} pictures in {out}" + (f"; none of {', '.join(bare)}" if bare else ""))
+    print(f"{plural(stored, 'picture')} in {out}" + (f"; none of {', '.join(bare)}" if bare else ""))
     return 1 if bare else 0
 
 

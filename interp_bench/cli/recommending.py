@@ -7,7 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from interp_bench.analysis.recommend import ACCESS
+from interp_bench.analysis.access import ACCESS
 from interp_bench.cli import catalogue, quantities
 from interp_bench.cli.listing import MODALITIES
 from interp_bench.cli.parser import TRIALS, Commands

@@ -193,7 +193,7 @@ def _spec(columns: int, lanes: int) -> dict[str, Any]:
     )
 
 
-def _lines() -> alt.Chart:
+def _lines() -> Any:
     """Return the edges; their fate shows in the dashes and the width, and once more in the colour."""
     legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolSize=500, labelLimit=200)
     return (
