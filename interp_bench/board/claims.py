@@ -14,7 +14,7 @@ from interp_bench.board import columns, figures
 LEGEND = """\
 effect: with its 95% interval, in the unit that is told below. The interval takes techniques and models as
        drawn from many, since techniques on one model share what makes it hard. n: what it rests on.
-verdict: by bounds that were stated before, each claim by itself; undecided is not refuted."""
+verdict: by the bounds that are told below, each claim by itself; undecided is not refuted."""
 
 
 def claims_text(found: Sequence[tuple[Claim, Finding]], trials: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from interp_bench.errors import RegistryError
-from interp_bench.registry import Registry, count_parameters, load_registry
+from interp_bench.registry import Registry, count_parameters, load, load_registry
+from interp_bench.registry.document import parse
 
 QUICK = {
     "native-30k", "native-150k", "native-900k", "native-5m", "smollm2-135m",
@@ -90,3 +91,15 @@ def test_the_revision_follows_the_weights_and_nothing_else(registry: Registry) -
     assert spec.model_copy(update={"source": other_seed}).revision != spec.revision
     assert spec.model_copy(update={"notes": "new"}).revision == spec.revision
     assert len({s.revision for s in registry}) == len(registry)
+
+
+def test_the_same_text_is_checked_once_and_a_changed_one_again(tmp_path, monkeypatch):
+    checked = []
+    monkeypatch.setattr(load, "parse", lambda text, name: checked.append(text) or parse(text, name))
+    path = tmp_path / "models.yaml"
+    path.write_text(load.default_path().read_text(encoding="utf-8") + "# once\n", encoding="utf-8")
+    assert load_registry(path) is load_registry(path)
+    assert len(checked) == 1
+    path.write_text(path.read_text(encoding="utf-8") + "# again\n", encoding="utf-8")
+    load_registry(path)
+    assert len(checked) == 2
