@@ -1,15 +1,18 @@
 """What two workers gain: the same real trials run in one process, by ``-n 2``, and on Ray with two workers.
 
-Run ``python benchmarks/scaling.py [--seeds N] [--write benchmarks/scaling.md]`` on an otherwise idle
-machine. Every process computes with one thread. The start-up of each way is the time that it takes with a
-single small trial a worker; the speed-up of the work leaves it out, that of the whole run does not. The
-command fails where the ways do not give the same scores, or the work speeds up by less than the bound.
+Run ``python benchmarks/scaling.py [--rounds N] [--seeds N] [--write benchmarks/scaling.md]`` on an
+otherwise idle machine. Every process computes with one thread. The start-up of each way is the time that
+it takes with a single small trial a worker; the speed-up of the work leaves it out, that of the whole run
+does not. The ways take turns, and a number is the median of all rounds: a single start-up varies by
+seconds. The command fails where the ways do not give the same scores, or the work speeds up by less than
+the bound.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,7 +38,10 @@ TECHNIQUES = (
 MODEL = "native-900k"
 SMALL = ("--bench-model", "native-30k", "--bench-task", "dictionary", "--bench-technique", "pca")
 BOUND = 1.8
-HEADERS = ("way", "trials", "whole run s", "start-up s", "work s", "speed-up of the work", "of the whole run")
+HEADERS = (
+    "way", "trials", "whole run s", "start-up s", "work s", "least to most", "speed-up of the work",
+    "of the whole run",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,43 +89,92 @@ def run(*arguments: str) -> Run:
     )
 
 
-def measured(seeds: int) -> tuple[list[list[str]], float, bool]:
-    """Return the rows of the table, the least speed-up of the work, and whether all scores agree."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a way took in one round.
+
+    Attributes:
+        whole: seconds of the whole run.
+        start_up: seconds that do not depend on the work.
+        scores: of the whole run.
+    """
+
+    whole: float
+    start_up: float
+    scores: dict[str, tuple[object, ...]]
+
+    @property
+    def work(self) -> float:
+        """Return the seconds that the work took."""
+        return self.whole - self.start_up
+
+
+def measure(arguments: tuple[str, ...], workers: int, seeds: int) -> Measured:
+    """Run one way once, and once more with next to nothing to do."""
     chosen = ["--bench-model", MODEL, *(part for task in SLICE for part in ("--bench-task", task))]
     chosen += [part for name in TECHNIQUES for part in ("--bench-technique", name)]
-    rows, least, agree, first = [], float("inf"), True, None
-    for way, arguments in WAYS.items():
-        start_up = run(*SMALL, "--bench-seeds", "2", *arguments)
-        whole = run(*chosen, "--bench-seeds", str(seeds), *arguments)
-        work = whole.seconds - (start_up.seconds - start_up.computed)
-        first = first or (whole, work)
-        gains = first[1] / work, first[0].seconds / whole.seconds
-        least = least if first[0] is whole else min(least, gains[0])
-        agree = agree and whole.scores == first[0].scores
-        numbers = (whole.seconds, whole.seconds - work, work)
-        rows.append(
-            [way, str(len(whole.scores)), *(f"{n:.1f}" for n in numbers), *(f"{g:.2f}" for g in gains)]
+    small = run(*SMALL, "--bench-seeds", "2", *arguments)
+    whole = run(*chosen, "--bench-seeds", str(seeds), *arguments)
+    return Measured(
+        whole=whole.seconds, start_up=small.seconds - small.computed / workers, scores=whole.scores
+    )
+
+
+def tabulated(taken: dict[str, list[Measured]]) -> tuple[list[list[str]], float]:
+    """Return the rows of the table, and the least speed-up of the work."""
+    rows, gains = [], []
+    first = next(iter(taken.values()))
+    for way, rounds in taken.items():
+        whole, start_up, work = (
+            statistics.median(getattr(one, name) for one in rounds) for name in ("whole", "start_up", "work")
         )
-        print(*rows[-1], sep="  ", flush=True)
-    return rows, least, agree
+        works = sorted(one.work for one in rounds)
+        gain = statistics.median(one.work for one in first) / work
+        gains += [gain] if WAYS[way] else []
+        of_whole = statistics.median(one.whole for one in first) / whole
+        numbers = [f"{n:.1f}" for n in (whole, start_up, work)]
+        spread = f"{works[0]:.1f} to {works[-1]:.1f}"
+        rows.append([way, str(len(rounds[0].scores)), *numbers, spread, f"{gain:.2f}", f"{of_whole:.2f}"])
+    return rows, min(gains)
+
+
+def measured(rounds: int, seeds: int) -> dict[str, list[Measured]]:
+    """Return what each way took, round by round."""
+    taken: dict[str, list[Measured]] = {way: [] for way in WAYS}
+    for number in range(1, rounds + 1):
+        for way, arguments in WAYS.items():
+            one = measure(arguments, 2 if arguments else 1, seeds)
+            taken[way].append(one)
+            print(
+                f"round {number}, {way}: whole {one.whole:.1f} s, start-up {one.start_up:.1f} s, "
+                f"work {one.work:.1f} s", flush=True,
+            )  # fmt: skip
+    return taken
 
 
 def main() -> int:
     """Print or write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured")
     parser.add_argument("--seeds", type=int, default=10, help="problems of each task")
     parser.add_argument("--write", type=Path, help="file for the Markdown page")
     options = parser.parse_args()
     load = os.getloadavg()[0]
-    rows, least, agree = measured(options.seeds)
+    taken = measured(options.rounds, options.seeds)
+    rows, least = tabulated(taken)
+    all_scores = [one.scores for rounds in taken.values() for one in rounds]
+    agree = all(scores == all_scores[0] for scores in all_scores)
     table = tabulate(rows, headers=HEADERS, tablefmt="github", disable_numparse=True)
     notes = (
         f"{len(TECHNIQUES)} techniques on {', '.join(SLICE)}, {MODEL}, {options.seeds} seeds, one thread a "
-        f"process, on {os.cpu_count()} processors; load before the run {load:.1f}. The scores of all ways "
-        f"are {'the same, bit for bit' if agree else 'NOT the same'}."
+        f"process, on {os.cpu_count()} processors; medians of {options.rounds} rounds; load before the first "
+        f"{load:.1f}. The scores of all ways are {'the same, bit for bit' if agree else 'NOT the same'}."
     )
     if options.write:
-        command = f"python benchmarks/scaling.py --seeds {options.seeds} --write {options.write}"
+        command = (
+            f"python benchmarks/scaling.py --rounds {options.rounds} --seeds {options.seeds} "
+            f"--write {options.write}"
+        )
         head = f"# What two workers gain\n\nWritten by `{command}`; do not edit it by hand.\n"
         options.write.write_text(f"{head}\n{table}\n\n{notes}\n", encoding="utf-8")
     print(f"\n{table}\n\n{notes}")

@@ -59,7 +59,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Began:
-    """A worker starts on a cell.
+    """A worker starts on the first cell of a group.
 
     Attributes:
         key: of the cell.
@@ -79,6 +79,7 @@ class Arrival:
         shown: what pytest shows of the exception behind it; None where the reason says all.
         output: what was written to standard output and error meanwhile.
         trace: the traceback in text, of a technique that ran in a process of its own.
+        then: key of the cell that its worker starts on as soon as this has arrived; empty for the last one.
     """
 
     key: str
@@ -87,6 +88,7 @@ class Arrival:
     shown: Any = None
     output: tuple[str, str] = ("", "")
     trace: str = ""
+    then: str = ""
 
 
 Post = Began | Arrival

@@ -143,7 +143,7 @@ class Dispatch:
             flight.begun = post.key
         else:
             flight.left.remove(cell)
-            flight.begun, flight.came = "", True
+            flight.begun, flight.came = post.then, True
             yield cell, post
 
     def _end(self, end: Ended) -> Iterator[Lost]:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,9 +110,10 @@ class GroupRun:
         bench: BenchSession = session.config.pluginmanager.getplugin("interp_bench_session")
         cells = self._cells(bench)
         self.started = True
-        for cell in cells:
-            self._post(Began(key=cell.key))
-            self._post(_run(bench, cell))
+        following = [*(cell.key for cell in cells[1:]), ""]
+        self._post(Began(key=cells[0].key))
+        for cell, then in zip(cells, following, strict=True):
+            self._post(replace(_run(bench, cell), then=then))
         return True
 
     def _cells(self, bench: BenchSession) -> Sequence[Cell]:

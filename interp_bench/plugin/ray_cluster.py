@@ -21,9 +21,10 @@ from interp_bench.harness.threads import VARIABLES
 from interp_bench.plugin.arrival import Assignment, Post
 from interp_bench.plugin.dispatch import Ended
 from interp_bench.plugin.group_run import run_group
+from interp_bench.plugin.letterbox import Letterbox
 
-POLL_SECONDS = 0.1
-"""How long to wait for an end of a task before looking for trials."""
+POLL_SECONDS = 0.5
+"""How long to wait for an end of a task before looking for trials; each look costs those who compute."""
 
 STORE_BYTES = 128 * 2**20
 """Shared memory for messages; trials are small, and what is left over is for models."""
@@ -33,25 +34,6 @@ _LONGEST_FOLDER = 40  # Ray's sockets lie 64 characters below, and their paths e
 
 # Ray reads these when it is imported or started. Cards are hidden from trials that ask for none.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
-
-
-class Letterbox:
-    """An actor that keeps what workers post until it is taken.
-
-    Ray's generators would do the same, but not for a client that is not part of the cluster.
-    """
-
-    def __init__(self) -> None:
-        self._posts: list[Post] = []
-
-    def put(self, post: Post) -> None:
-        """Keep a message."""
-        self._posts.append(post)
-
-    def take(self) -> list[Post]:
-        """Return what has come since the last time."""
-        posts, self._posts = self._posts, []
-        return posts
 
 
 def work(assignment: Assignment, letterbox: Any) -> str:

@@ -25,11 +25,12 @@ Script = Callable[[int, tuple[str, ...]], tuple[list[Post], Ended]]
 
 def ok(ticket: int, keys: tuple[str, ...]) -> tuple[list[Post], Ended]:
     """A worker that does all that it is given."""
-    return [post for key in keys for post in (Began(key=key), _back(key))], Ended(ticket=ticket)
+    backs = [_back(key, then) for key, then in zip(keys, [*keys[1:], ""], strict=True)]
+    return [Began(key=keys[0]), *backs], Ended(ticket=ticket)
 
 
-def _back(key: str) -> Arrival:
-    return Arrival(key=key, trial="{}", seconds=1.0)
+def _back(key: str, then: str = "") -> Arrival:
+    return Arrival(key=key, trial="{}", seconds=1.0, then=then)
 
 
 class Pretended:
@@ -89,7 +90,7 @@ def test_a_death_takes_the_cell_at_hand_and_spares_its_neighbours(cells: tuple[C
     def script(ticket: int, keys: tuple[str, ...]) -> tuple[list[Post], Ended]:
         if ticket:
             return ok(ticket, keys)
-        posts: list[Post] = [Began(key=keys[0]), _back(keys[0]), Began(key=keys[1])]
+        posts: list[Post] = [Began(key=keys[0]), _back(keys[0], then=keys[1])]
         return posts, Ended(ticket=ticket, death="out of memory")
 
     cluster = Pretended(script)
