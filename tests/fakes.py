@@ -160,6 +160,9 @@ class FakeModels:
     def unavailable(self, spec: FakeSpec) -> str | None:
         return "its weights are on the moon" if spec.id.startswith("far") else None
 
+    def libraries(self, spec: FakeSpec) -> tuple[str, ...]:
+        return ()
+
     def open(self, spec: FakeSpec, device: str) -> Model:
         if self.unavailable(spec):
             raise UnavailableError("its weights are on the moon")

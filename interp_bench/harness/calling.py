@@ -22,8 +22,8 @@ Show = Callable[[], AbstractContextManager[Sight]]
 class Caller(Protocol):
     """Calls the techniques of a run."""
 
-    def prepare(self) -> None:
-        """Get ready, while a problem is planted."""
+    def prepare(self, cell: Cell) -> None:
+        """Get ready for a cell, while its problem is planted."""
 
     def foresee(self, cell: Cell, sight: Sight) -> None:
         """Get ready for a cell whose problem has just been planted, while guesses at it are scored."""
@@ -41,7 +41,7 @@ class Caller(Protocol):
 class Here:
     """Calls techniques in this process, for a debugger: nothing limits them but the guards."""
 
-    def prepare(self) -> None:
+    def prepare(self, cell: Cell) -> None:
         """Do nothing: nothing has to be started."""
 
     def foresee(self, cell: Cell, sight: Sight) -> None:

@@ -32,6 +32,12 @@ class Models:
 
         return availability(spec)
 
+    def libraries(self, spec: ModelSpec) -> tuple[str, ...]:
+        """Return the modules that opening a model imports for seconds."""
+        from interp_bench.registry.opening import LIBRARIES
+
+        return LIBRARIES[spec.source.kind]
+
     def open(self, spec: ModelSpec, device: str) -> Model:
         """Open a model in the number format of its row.
 

@@ -96,7 +96,7 @@ class Runner:
     def run(self, cell: Cell) -> Outcome:
         """Run one cell; whatever happens in it becomes the status of its trial."""
         provenance = self._provenance()
-        self._caller.prepare()
+        self._caller.prepare(cell)
         if not self._stages.stands(cell):
             self._caller.forget()
         stage = self._stages.of(cell, lambda sight: self._caller.foresee(cell, sight))

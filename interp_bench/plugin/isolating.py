@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _JOURNALS = ("", "-wal", "-shm", "-journal")
 
 
+def begin(options: Options) -> None:
+    """Start the process that workers are forked from: it imports meanwhile what a plan imports here."""
+    if options.isolate != "none":
+        the_nursery(discovery.PACKAGES).start()
+
+
 def registrar(options: Options, places: Sequence[Path]) -> Registrar | None:
     """Return what registers strangers' techniques, or None where they are imported into this process.
 

@@ -28,7 +28,7 @@ from interp_bench.plugin.arrival import Handed
 from interp_bench.plugin.comparing import Compared, compared
 from interp_bench.plugin.executor import Executor, read_choice
 from interp_bench.plugin.following import hand_over, handed_to, places_of, set_threads, settle
-from interp_bench.plugin.isolating import caller, described
+from interp_bench.plugin.isolating import begin, caller, described
 from interp_bench.plugin.items import BenchFile, BenchItem, conclude
 from interp_bench.plugin.options import Options, read_options
 from interp_bench.plugin.plan import Plan
@@ -60,6 +60,9 @@ def switch_on(config: pytest.Config) -> None:
     # filter wins.
     config.addinivalue_line("filterwarnings", "default")
     config.addinivalue_line("python_files", TASK_FILES)
+    computes = (handed is not None or not distributed) and cluster is None
+    if computes and not (config.option.collectonly or options.explain):
+        begin(options)
     try:
         plan = settle(config, options, handed)
         threads.apply()

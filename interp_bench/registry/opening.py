@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from interp_bench.registry.spec import ModelSpec
@@ -9,6 +11,16 @@ from interp_bench.registry.spec import ModelSpec
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "native": ("transformer_lens.model_bridge.sources.native",),
+        "timm": ("timm",),
+        "transformers": ("transformers.modeling_utils",),
+        "gguf": ("transformers.modeling_utils",),
+    }
+)
+"""What opening a row of each kind imports for seconds, so that another process can do so meanwhile."""
 
 
 def open_module(spec: ModelSpec, device: str = "cpu", dtype: torch.dtype | None = None) -> nn.Module:

@@ -12,8 +12,10 @@ from interp_bench.harness.calling import Here
 from interp_bench.harness.isolation import arranging
 from interp_bench.harness.isolation.caller import Isolated
 from interp_bench.harness.isolation.sandbox import Offer
+from interp_bench.harness.isolation.staff import Nursery
 from interp_bench.plugin import isolating
 from interp_bench.plugin.options import Options
+from tests.plugin.conftest import Project
 
 
 def options(folder: Path, **changes: Any) -> Options:
@@ -32,6 +34,19 @@ def test_memory_is_hidden_where_no_wall_hides_it(
     assert len(done) == hidden
     assert isinstance(isolating.caller(options(tmp_path, isolate="none"), (), workers=1), Here)
     assert len(done) == hidden
+
+
+def test_the_process_that_workers_come_from_is_begun_only_where_they_will_be_wanted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(Nursery, "start", lambda nursery: begun.append("start"))
+    apart = ("--bench", "--bench-isolate=fresh", "--bench-technique", "random")
+    for arguments in (("--collect-only",), ("--bench-explain",), ("--bench-isolate=none",)):
+        project.here(*apart, *arguments)
+    assert begun == []
+    project.here(*apart, "--bench-model", "far-away")
+    assert begun == ["start"]
 
 
 def test_what_workers_must_not_read_is_hidden(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from interp_bench.harness import discovery
+from interp_bench.harness import discovery, models
 from interp_bench.harness.isolation.caller import Isolated
 from interp_bench.harness.isolation.dumping import hide_memory
 from interp_bench.harness.isolation.sandbox import offered
@@ -27,7 +27,13 @@ def isolated(limits: Limits, *, warm: bool = False, hidden: Sequence[Path] = ())
     if any(offer.name == "files" and offer.lack for offer in offered()):
         # Landlock keeps workers out of the memory of other processes too; this is the next best.
         hide_memory()
-    return Isolated(the_nursery(discovery.PACKAGES), limits, warm=warm, hidden=hidden)
+    return Isolated(
+        the_nursery(discovery.PACKAGES),
+        limits,
+        warm=warm,
+        hidden=hidden,
+        libraries=models.MODELS.libraries,
+    )
 
 
 def concealed(root: Path, tasks: Iterable[Path]) -> tuple[Path, ...]:

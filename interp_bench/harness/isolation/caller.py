@@ -6,7 +6,7 @@ import re
 import signal
 import weakref
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from interp_bench.harness.meter import Cost
 from interp_bench.harness.problems import row_problem
 from interp_bench.harness.sight import Sight
 from interp_bench.harness.trial import Status
+from interp_bench.registry.spec import ModelSpec
 
 _MIB = 2**20
 _OWN = "interp_bench.techniques."
@@ -46,22 +47,30 @@ class Isolated:
         warm: whether a worker stays for the next trial of a stranger's source too, as it does for the
             techniques of this package; an accelerator always has it so.
         hidden: files and folders that workers cannot read.
+        libraries: returns the modules that opening a model imports for seconds.
     """
 
     def __init__(
-        self, nursery: Nursery, limits: Limits, *, warm: bool = False, hidden: Sequence[Path] = ()
+        self,
+        nursery: Nursery,
+        limits: Limits,
+        *,
+        warm: bool = False,
+        hidden: Sequence[Path] = (),
+        libraries: Callable[[ModelSpec], Sequence[str]] = lambda spec: (),
     ) -> None:
         self._nursery = nursery
         self._limits = limits
         self._warm = warm
         self._hidden = tuple(str(path) for path in hidden)
+        self._libraries = libraries
         self._keeper: KeeperHandle | None = None
         self._held: tuple[object, ...] = ()
         self._home: tuple[weakref.ref[nn.Module], Home] | None = None
 
-    def prepare(self) -> None:
-        """Let the nursery get ready while a problem is planted."""
-        self._nursery.start()
+    def prepare(self, cell: Cell) -> None:
+        """Let the nursery get ready while a model is opened, and a problem planted in it."""
+        self._nursery.expect(self._libraries(cell.spec))
 
     def foresee(self, cell: Cell, sight: Sight) -> None:
         """Let a keeper of the planted problem get ready while guesses at it are scored."""

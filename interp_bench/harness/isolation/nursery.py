@@ -13,7 +13,7 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -25,7 +25,7 @@ from interp_bench.harness.isolation.wire import Hangup, Message, receive, send
 from interp_bench.harness.isolation.worker import Show
 from interp_bench.harness.sight import Sight
 
-HELLO, KEEP = b"H", b"N"
+HELLO, EXPECT, KEEP = b"H", b"X", b"N"
 """Kinds of messages from the harness to the nursery; the first is answered in kind."""
 
 
@@ -45,8 +45,14 @@ def main(descriptor: int, parent: int) -> None:
         while True:
             _reap()
             if select.select([channel], [], [], 1.0)[0]:
-                _keep(channel, receive(channel))
+                message = receive(channel)
+                if message.kind == EXPECT:
+                    _learn(message.json()["modules"])
+                else:
+                    _keep(channel, message)
     end_descendants()
+    # Taking apart what was imported takes half a second, for which the harness would wait.
+    os._exit(0)
 
 
 def _prepare(asked: dict[str, list[str]]) -> None:
@@ -70,12 +76,7 @@ def _settle() -> None:
 def _keep(channel: socket.socket, message: Message) -> None:
     asked = message.json()
     keeper, *segments = message.descriptors
-    known = len(sys.modules)
-    for name in asked["modules"]:
-        if name not in asked["files"]:
-            _import(name)
-    if len(sys.modules) > known:
-        _settle()
+    _learn([name for name in asked["modules"] if name not in asked["files"]])
     parent = os.getpid()
     if os.fork() == 0:
         channel.close()
@@ -122,10 +123,14 @@ def _load_file(name: str, file: str) -> None:
     spec.loader.exec_module(module)
 
 
-def _import(name: str) -> None:
-    # What cannot be imported is reported when the problem is unpacked.
-    with suppress(Exception):
-        importlib.import_module(name)
+def _learn(names: Sequence[str]) -> None:
+    """Import modules; what cannot be imported is reported when the problem is unpacked."""
+    known = len(sys.modules)
+    for name in names:
+        with suppress(Exception):
+            importlib.import_module(name)
+    if len(sys.modules) > known:
+        _settle()
 
 
 def _reap() -> None:

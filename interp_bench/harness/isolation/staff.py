@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ from interp_bench.errors import IsolationError
 from interp_bench.harness.isolation import answers
 from interp_bench.harness.isolation.job import Ending, Job
 from interp_bench.harness.isolation.keeper import ENDED, READY, REFUSED, Settings
-from interp_bench.harness.isolation.nursery import HELLO, KEEP
+from interp_bench.harness.isolation.nursery import EXPECT, HELLO, KEEP
 from interp_bench.harness.isolation.packing import Parcel
 from interp_bench.harness.isolation.scratch import remove
 from interp_bench.harness.isolation.wire import Hangup, Message, receive, send
@@ -75,6 +76,7 @@ class Nursery:
         self._log: IO[bytes] | None = None
         self._folder = ""
         self._greeted = False
+        self._expected: set[str] = set()
 
     def start(self) -> None:
         """Start the process, unless it runs; it gets ready while the caller does something else."""
@@ -99,8 +101,19 @@ class Nursery:
         )
         theirs.close()
         send(self._channel, HELLO, {"path": path, "packages": list(self._packages)})
-        self._greeted = False
+        self._greeted, self._expected = False, set()
         atexit.register(self.close)
+
+    def expect(self, modules: Sequence[str]) -> None:
+        """Let it import modules that parcels will need, while the caller does something else."""
+        self.start()
+        assert self._channel is not None
+        new = [name for name in modules if name not in self._expected]
+        if new:
+            self._expected.update(new)
+            # One that has died is started anew when a keeper is wanted.
+            with suppress(Hangup):
+                send(self._channel, EXPECT, {"modules": new})
 
     def keeper(self, parcel: Parcel | None, settings: Settings, *, accelerated: bool = False) -> KeeperHandle:
         """Return a keeper of what a parcel holds; of nothing without one.
@@ -148,6 +161,9 @@ class Nursery:
         if self._channel is not None:
             self._channel.close()
         if self._process is not None:
+            if not self._greeted:
+                # It imports, has forked nobody yet, and would see only afterwards that it is not wanted.
+                self._process.kill()
             try:
                 self._process.wait(timeout=5)
             except subprocess.TimeoutExpired:
