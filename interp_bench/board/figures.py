@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from interp_bench.harness.trial import Control, Status
 
 NOTHING = "-"
+_MOST_DECIMALS = 6
 
 
 def params_text(params: int) -> str:
@@ -50,8 +52,12 @@ def finding_text(finding: Finding) -> str:
 
 
 def _signed(number: float) -> str:
-    """Return three decimals with a sign, and never ``-0.000``."""
-    return f"{number if round(number, 3) else 0.0:+.3f}"
+    """Return three decimals with a sign; of what would be zero, the first figure, since its side decides."""
+    if round(number, 3):
+        return f"{number:+.3f}"
+    if not round(number, _MOST_DECIMALS):
+        return "+0.000"
+    return f"{number:+.{-math.floor(math.log10(abs(number)))}f}"
 
 
 def discovery_rows(

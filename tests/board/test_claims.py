@@ -18,7 +18,11 @@ def finding(**changes):
 
 
 def test_an_effect_is_told_with_its_interval():
-    assert figures.finding_text(finding(effect=0.1, low=-0.0001, high=0.25)) == "+0.100 (+0.000 to +0.250)"
+    assert figures.finding_text(finding(effect=0.1, low=-0.0001, high=0.25)) == "+0.100 (-0.0001 to +0.250)"
+    assert figures.finding_text(finding(effect=0.0, low=-3e-7, high=0.00049)) == "+0.000 (+0.000 to +0.0005)"
+    assert figures.finding_text(finding(effect=-0.0004, low=-0.0012, high=5e-6)).startswith(
+        "-0.0004 (-0.001 "
+    )
     assert figures.finding_text(finding()) == "-"
 
 

@@ -89,8 +89,12 @@ def _short(modality: str) -> str:
 
 
 def _ladders(study: Study, rows: Sequence[Standing]) -> list[tuple[str, str]]:
+    """Return the ladders with their modality; on one with a single model there is no reach."""
     found = {
-        (reach.ladder, study.subjects[reach.rungs[0].model].modality) for row in rows for reach in row.reaches
+        (reach.ladder, study.subjects[reach.rungs[0].model].modality)
+        for row in rows
+        for reach in row.reaches
+        if len(reach.rungs) > 1
     }
     return sorted(found, key=lambda pair: (pair[1] != "lm", pair))
 

@@ -21,6 +21,7 @@ from typing import Any
 from interp_bench.harness.isolation.keeper import Settings, keep
 from interp_bench.harness.isolation.lineage import adopt_orphans, die_with_parent, end_descendants
 from interp_bench.harness.isolation.packing import mapped, unpack
+from interp_bench.harness.isolation.signpost import look_around
 from interp_bench.harness.isolation.wire import Hangup, Message, receive, send
 from interp_bench.harness.isolation.worker import Show
 from interp_bench.harness.sight import Sight
@@ -69,6 +70,7 @@ def _prepare(asked: dict[str, list[str]]) -> None:
 
 def _settle() -> None:
     """Let no collection in a keeper look at what lives here: that takes .4 s, and copies its pages."""
+    look_around()
     gc.collect()
     gc.freeze()
 
