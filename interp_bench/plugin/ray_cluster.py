@@ -35,6 +35,9 @@ _LONGEST_FOLDER = 40  # Ray's sockets lie 64 characters below, and their paths e
 # Ray reads these when it is imported or started. Cards are hidden from trials that ask for none.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 
+# Ray would put its workers behind all else on the machine. Those of `-n` are not, and do the same work.
+_UNLESS_SET = {"RAY_worker_niceness": "0"}
+
 
 def work(assignment: Assignment, letterbox: Any) -> str:
     """Run a group of cells in a process of Ray's; each trial has arrived before the next begins."""
@@ -64,8 +67,8 @@ class RayCluster:
         self._own = not address
         self._address = address
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._environment = {name: os.environ.get(name) for name in _QUIET}
-        os.environ.update(_QUIET)
+        self._environment = {name: os.environ.get(name) for name in (*_QUIET, *_UNLESS_SET)}
+        os.environ.update(_UNLESS_SET | os.environ | _QUIET)
         self._handler = signal.getsignal(signal.SIGTERM)
         self._tickets: list[Any] = []
         _announce_deaths(False)

@@ -119,7 +119,8 @@ def test_a_worker_keeps_its_processor_while_it_waits_for_its_post(monkeypatch: p
 
 def test_a_worker_that_dies_and_a_model_too_large_cost_only_their_own_trials(project: Project) -> None:
     project.pytester.makeconftest((project.path / "conftest.py").read_text(encoding="utf-8") + VAST)
-    project.technique(body="import os\n    if problem.seed == 1:\n        os._exit(7)")
+    body = f"import os\n    if problem.seed == 1:\n        os._exit(7)\n    assert os.nice(0) == {os.nice(0)}"
+    project.technique(body=body)
     arguments = ("--bench-technique", "mine.py", "--bench-technique", "reader", "--bench-technique", "half")
     models = ("--bench-model", "small", "--bench-model", "vast")
     result = project.apart("--bench", *arguments, *models, "--bench-seeds", "2", *TWO)
