@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def test_a_module_that_is_expected_is_there_before_it_is_asked_for(lab: Lab) -> 
     lab.check(f"{FOUND.format(expected=EXPECTED, other=OTHER)}\n{FINE}", "ok", "")
 
 
-def test_a_nursery_that_dies_over_what_is_expected_is_started_again(lab: Lab, tmp_path: Path) -> None:
+def test_a_nursery_that_has_died_is_started_again_for_what_is_expected(lab: Lab) -> None:
     lab.nursery.start()
     lab.nursery._await_hello()
     assert lab.nursery._process is not None
@@ -49,6 +50,14 @@ def test_a_nursery_that_is_not_wanted_after_all_ends_amid_its_imports(
     assert process is not None
     while not begun.exists():
         assert process.poll() is None
+    waited: list[float | None] = []
+
+    def wait(timeout: float | None = None) -> int:
+        waited.append(timeout)
+        return subprocess.Popen.wait(process, timeout)
+
+    monkeypatch.setattr(process, "wait", wait)
     made.close()
     assert process.returncode == -signal.SIGKILL
-    made.close()
+    # A second time means that it was waited for in vain first.
+    assert len(waited) == 1
