@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
-from tests.isolated.lab import Lab
+from tests.isolated.lab import Lab, settled
 
 FINE = "return Guess(numbers=torch.full((4,), 0.5))"
 LEFT = "ContractError: left {} running; wait for them, or end them"
@@ -112,3 +113,15 @@ def _plain(body: str) -> str:
     import textwrap
 
     return textwrap.dedent(body).strip()
+
+
+def test_a_keeper_holds_no_more_files_after_many_trials(lab: Lab) -> None:
+    runner = lab.runner()
+    name = lab.write(FINE)
+    held = []
+    for _ in range(5):
+        assert runner.run(lab.cell(name)).trial.status == "ok"
+        assert lab.nursery._process is not None
+        [keeper] = psutil.Process(lab.nursery._process.pid).children()
+        held.append(settled(keeper.num_fds, None))
+    assert held[1] == held[-1], held

@@ -6,13 +6,15 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Self
 
-from interp_bench.harness.isolation.lineage import descendants
+from interp_bench.harness.isolation.lineage import descendants, read_quickly
 
 _PAUSE = 0.05
 _SHARE = 20
 """A look at the family is followed by this many times its own time without one."""
 
+_MOST = 1 << 16
 _GIVEN = "/memfd:interp-bench-"
 _SCHEDULED = 2
 """The clock of a process that counts what the scheduler gave it, in nanoseconds."""
@@ -25,16 +27,6 @@ def cpu_seconds(pid: int) -> float:
         return time.clock_gettime((~pid << 3) | _SCHEDULED)
     except OSError:
         return 0.0
-
-
-def own_bytes(pid: int, shared: int = 0) -> int:
-    """Return the resident bytes of a process that are no file's; 0 where it is gone.
-
-    Args:
-        pid: of the process.
-        shared: bytes of shared memory that it was given, and that do not count.
-    """
-    return _resident(f"/proc/{pid}/status", b"RssAnon:", b"RssShmem:", shared)
 
 
 def family_bytes(pids: Sequence[int], shared: int = 0) -> int:
@@ -62,6 +54,43 @@ def given_bytes() -> int:
     return total
 
 
+class Memory:
+    """The resident bytes of a process that are no file's, to be read often.
+
+    The kernel's file about it stays open until `close`: to open it costs twice as much as to read it.
+
+    Args:
+        pid: of the process.
+        shared: bytes of shared memory that it was given, and that do not count.
+    """
+
+    def __init__(self, pid: int, shared: int = 0) -> None:
+        self._shared = shared
+        self._file: int | None = None
+        with suppress(OSError):
+            self._file = os.open(f"/proc/{pid}/status", os.O_RDONLY)
+
+    def read(self) -> int:
+        """Return them; 0 where the process is gone."""
+        text = b""
+        if self._file is not None:
+            with suppress(OSError):
+                text = os.pread(self._file, _MOST, 0)
+        return _field(text, b"RssAnon:") + max(0, _field(text, b"RssShmem:") - self._shared)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
 class Gauge:
     """Follows a worker from the start of its call, with the processes that it starts.
 
@@ -75,7 +104,8 @@ class Gauge:
     def __init__(self, pid: int, shared: int = 0) -> None:
         self._pid = pid
         self._shared = shared
-        self._idle = self._peak = own_bytes(pid, shared)
+        self._memory = Memory(pid, shared)
+        self._idle = self._peak = self._memory.read()
         self._cpu = cpu_seconds(pid)
         self._wall = time.perf_counter()
         self._next = self._wall + _PAUSE
@@ -99,7 +129,7 @@ class Gauge:
         if start >= self._next:
             self._look_at_family()
             self._next = time.perf_counter() + max(_PAUSE, _SHARE * (time.perf_counter() - start))
-        now = max(own_bytes(self._pid, self._shared), self._family)
+        now = max(self._memory.read(), self._family)
         self._peak = max(self._peak, now)
         return now - self._idle
 
@@ -109,23 +139,25 @@ class Gauge:
         self.cpu_seconds = cpu_seconds(self._pid) - self._cpu
         self.look()
 
+    def close(self) -> None:
+        """Let go of what is held."""
+        self._memory.close()
+
     def _look_at_family(self) -> None:
         started = [*descendants(self._pid), *descendants(os.getpid(), keep=(self._pid,))]
         self.processes = len(started)
         self._family = family_bytes([self._pid, *started], self._shared) if started else 0
 
 
-def _resident(path: str, own: bytes, common: bytes, shared: int) -> int:
-    anonymous, mapped = _fields(path, own, common)
-    return anonymous + max(0, mapped - shared)
-
-
 def _fields(path: str, first: bytes, second: bytes) -> tuple[int, int]:
     """Return two fields of a file of the kernel that counts in kB, as bytes; 0 where it says nothing."""
-    found = {first: 0, second: 0}
-    with suppress(OSError, ValueError), open(path, "rb") as stream:
-        for line in stream:
-            name, _, rest = line.partition(b":")
-            if (key := name + b":") in found:
-                found[key] = int(rest.split()[0]) * 1024
-    return found[first], found[second]
+    try:
+        text = read_quickly(path)
+    except OSError:
+        return 0, 0
+    return _field(text, first), _field(text, second)
+
+
+def _field(text: bytes, name: bytes) -> int:
+    at = text.find(b"\n" + name)
+    return int(text[at + 1 + len(name) :].split(None, 1)[0]) * 1024 if at >= 0 else 0

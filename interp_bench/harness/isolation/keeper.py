@@ -134,8 +134,7 @@ class Keeper:
         try:
             kept = self._followed(watch, worker)
         finally:
-            # Whoever is forked next would find it.
-            watch.wipe()
+            watch.close()
         if kept:
             end_descendants(keep=(worker.pid,))
             return
@@ -218,8 +217,11 @@ class _Watch:
         """Whether the worker found nothing wrong."""
         return self._report is not None and any(status in self._report for status in _CLEAN)
 
-    def wipe(self) -> None:
-        """Forget the answer."""
+    def close(self) -> None:
+        """Let go of what is held, and forget the answer: whoever is forked next would find it."""
+        for gauge in (self._before, self._gauge):
+            if gauge is not None:
+                gauge.close()
         self._inbox.wipe()
         for held in (self._buffer, self.answer, self._report):
             wipe(held or bytearray())

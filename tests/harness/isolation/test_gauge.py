@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from interp_bench.harness.isolation.gauge import Gauge, family_bytes, given_bytes, own_bytes
+from interp_bench.harness.isolation.gauge import Gauge, Memory, family_bytes, given_bytes
 from interp_bench.harness.isolation.lineage import descendants
 from interp_bench.harness.isolation.packing import Segment, mapped
 
@@ -33,6 +33,11 @@ os.waitpid(child, 0)
 """
 
 
+def _own_bytes(pid: int, shared: int = 0) -> int:
+    with Memory(pid, shared) as memory:
+        return memory.read()
+
+
 def test_memory_of_a_process_and_its_child() -> None:
     command = [sys.executable, "-c", TAKE, str(64 * MIB), str(32 * MIB)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -40,7 +45,7 @@ def test_memory_of_a_process_and_its_child() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         # Without a look at the family, in which other children of this process would count.
-        gauge, idle = Gauge(process.pid), own_bytes(process.pid)
+        gauge, idle = Gauge(process.pid), _own_bytes(process.pid)
         gauge._next = float("inf")
         assert gauge.look() < MIB
         for _ in range(2):
@@ -52,7 +57,7 @@ def test_memory_of_a_process_and_its_child() -> None:
         (child,) = descendants(process.pid)
         # The child has the 64 MiB in common with its parent, so they count once.
         assert 85 * MIB < family_bytes([process.pid, child]) - idle < 105 * MIB
-        assert own_bytes(child) > 90 * MIB
+        assert _own_bytes(child) > 90 * MIB
         process.stdin.write(b"\n")
 
 
@@ -61,16 +66,28 @@ def test_shared_memory_counts_unless_it_was_given() -> None:
     segment = Segment("interp-bench-test", 32 * MIB)
     memory = mapped(segment.descriptor)
     assert given_bytes() - before == 64 * MIB  # mapped twice, by the segment and here
-    idle = own_bytes(os.getpid())
+    idle = _own_bytes(os.getpid())
     assert sum(memory[:: os.sysconf("SC_PAGE_SIZE")]) == 0
-    assert own_bytes(os.getpid()) - idle > 30 * MIB
-    assert own_bytes(os.getpid(), 1 << 40) <= idle + MIB
+    assert _own_bytes(os.getpid()) - idle > 30 * MIB
+    assert _own_bytes(os.getpid(), 1 << 40) <= idle + MIB
     memory.close()
     segment.close()
 
 
 def test_processes_that_are_gone_have_no_memory() -> None:
-    process = subprocess.Popen(["true"])
-    process.wait()
-    assert own_bytes(process.pid) == 0
+    process = subprocess.Popen(["sleep", "60"])
+    with Memory(process.pid) as memory:
+        assert memory.read() > 0
+        process.kill()
+        process.wait()
+        assert memory.read() == 0
+    assert _own_bytes(process.pid) == 0
     assert family_bytes([process.pid]) == 0
+
+
+def test_a_closed_gauge_holds_no_file() -> None:
+    before = os.listdir("/proc/self/fd")
+    gauge = Gauge(os.getpid())
+    assert len(os.listdir("/proc/self/fd")) == len(before) + 1
+    gauge.close()
+    assert os.listdir("/proc/self/fd") == before

@@ -132,13 +132,26 @@ print(psutil.Process().children())
     assert found == ["3", "[]"]
 
 
+def test_more_children_are_found_than_a_page_lists() -> None:
+    found = run("""
+children = []
+for _ in range(1000):
+    children.append(os.fork())
+    if children[-1] == 0:
+        sleeping()
+listed = lineage.read_quickly(f"/proc/self/task/{os.getpid()}/children")
+print(len(listed) > 4096, lineage.descendants(os.getpid()) == children)
+print(len(lineage.end_descendants()))
+""")
+    assert found == ["True", "True", "1000"]
+
+
 def test_descendants_are_found_where_the_kernel_keeps_no_list() -> None:
     found = run("""
 import subprocess
-from pathlib import Path
-def unreadable(*_, **__):
+def unreadable(path):
     raise OSError("no such file")
-Path.read_text = unreadable
+lineage.read_quickly = unreadable
 child = subprocess.Popen(["sleep", "60"])
 print(lineage.end_descendants() == (child.pid,))
 """)
