@@ -6,10 +6,12 @@ import importlib
 import logging
 import os
 import signal
+import socket
 import tempfile
 import warnings
 from collections.abc import Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,10 +20,12 @@ import ray.exceptions
 from interp_bench.errors import InterpBenchError
 from interp_bench.harness.resources import Resources
 from interp_bench.harness.threads import VARIABLES
+from interp_bench.plugin.actor_mail import ActorMail
 from interp_bench.plugin.arrival import Assignment, Post
 from interp_bench.plugin.dispatch import Ended
 from interp_bench.plugin.group_run import run_group
-from interp_bench.plugin.letterbox import Letterbox
+from interp_bench.plugin.mail import Mail, Route
+from interp_bench.plugin.socket_mail import SocketMail
 
 POLL_SECONDS = 0.5
 """How long to wait for an end of a task before looking for trials; each look costs those who compute."""
@@ -39,16 +43,10 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": 
 _UNLESS_SET = {"RAY_worker_niceness": "0"}
 
 
-def work(assignment: Assignment, letterbox: Any) -> str:
+def work(assignment: Assignment, route: Route) -> str:
     """Run a group of cells in a process of Ray's; each trial has arrived before the next begins."""
-    # In the main thread of a task, waiting would lend its processor to another group meanwhile, for
-    # which Ray starts one more process.
-    with ThreadPoolExecutor(1) as waiting:
-        return run_group(assignment, lambda post: waiting.submit(_put, letterbox, post).result())
-
-
-def _put(letterbox: Any, post: Post) -> None:
-    ray.get(letterbox.put.remote(post))
+    with route.opened() as post:
+        return run_group(assignment, post)
 
 
 class RayCluster:
@@ -71,12 +69,12 @@ class RayCluster:
         os.environ.update(_UNLESS_SET | os.environ | _QUIET)
         self._handler = signal.getsignal(signal.SIGTERM)
         self._tickets: list[Any] = []
+        self._ending = ExitStack()
         _announce_deaths(False)
         try:
             self._connect(cpus)
-            box: Any = ray.remote(num_cpus=0)(Letterbox)
-            self._letterbox = box.remote()
-            ray.get(self._letterbox.take.remote())
+            self._mail = self._addressed()
+            self._ending.callback(self._mail.close)
         except Exception as error:
             self.close()
             text = " ".join(str(error).split())
@@ -119,6 +117,13 @@ class RayCluster:
                     raise
                 ray.shutdown()
 
+    def _addressed(self) -> Mail:
+        if self._folder is not None and hasattr(socket, "AF_UNIX"):
+            # An actor would be a process more, that competes with those that compute.
+            with suppress(OSError):
+                return SocketMail(Path(self._folder.name))
+        return ActorMail()
+
     def machines(self) -> list[Resources]:
         """Return what each machine offers in all."""
         return [
@@ -134,7 +139,7 @@ class RayCluster:
     def submit(self, assignment: Assignment, needed: Resources) -> Hashable:
         """Queue an assignment, and return its ticket."""
         task = self._work.options(num_cpus=needed.cpus, num_gpus=needed.gpus, memory=int(needed.memory))
-        reference = task.remote(assignment, self._letterbox)
+        reference = task.remote(assignment, self._mail.route)
         self._tickets.append(reference)
         ticket: Hashable = reference
         return ticket
@@ -147,7 +152,7 @@ class RayCluster:
         """
         try:
             done, _ = ray.wait(self._tickets, num_returns=1, timeout=POLL_SECONDS)
-            posts: list[Post] = ray.get(self._letterbox.take.remote())
+            posts = self._mail.take()
         except (ray.exceptions.RayError, ConnectionError) as error:
             text = " ".join(str(error).split())
             raise InterpBenchError(
@@ -174,6 +179,7 @@ class RayCluster:
                 ray.cancel(reference, force=True)
         ray.shutdown()
         _announce_deaths(True)
+        self._ending.close()
         if self._folder is not None:
             self._folder.cleanup()
         signal.signal(signal.SIGTERM, self._handler)

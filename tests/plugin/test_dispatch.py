@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -77,14 +75,6 @@ def run(cluster: Pretended, cells: tuple[Cell, ...]) -> tuple[list[str], list[Lo
     lost = [result for result in results if isinstance(result, Lost)]
     assert sorted([*back, *(one.cell.name for one in lost)]) == sorted(cell.name for cell in cells)
     return back, lost
-
-
-def test_what_keeps_messages_imports_no_torch() -> None:
-    """Its process would compete for seconds with those that compute."""
-    imported = "interp_bench.plugin.letterbox, interp_bench.plugin.arrival"
-    program = f"import sys, {imported}; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 def test_one_assignment_a_group_in_running_order(cells: tuple[Cell, ...]) -> None:
