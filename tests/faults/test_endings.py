@@ -59,11 +59,6 @@ def test_others_cannot_be_ended(lab: Lab, whom: str) -> None:
     lab.check(body, "failed", r"PermissionError: \[Errno 1\] Operation not permitted")
 
 
-def _keepers(lab: Lab) -> list[psutil.Process]:
-    assert lab.nursery._process is not None
-    return psutil.Process(lab.nursery._process.pid).children()
-
-
 @contextmanager
 def _when_read(pipe: Path, action: Callable[[], None]) -> Iterator[None]:
     """Do something as soon as somebody opens a named pipe for reading, while the block runs."""
@@ -85,7 +80,7 @@ def test_a_keeper_that_is_killed_is_a_crash_and_the_next_trial_is_ok(lab: Lab, t
     name = lab.write(f"open({str(begun)!r}).read()\ntime.sleep(60)")
     runner = lab.runner()
     before = runner.run(lab.cell("reader")).trial
-    (keeper,) = _keepers(lab)
+    keeper = lab.keeper()
     workers = keeper.children()
     with _when_read(begun, lambda: keeper.send_signal(signal.SIGKILL)):
         outcome = runner.run(lab.cell(name))
@@ -99,7 +94,7 @@ def test_a_keeper_that_is_killed_is_a_crash_and_the_next_trial_is_ok(lab: Lab, t
 def test_a_keeper_that_is_killed_between_two_trials_is_nobodys_fault(lab: Lab) -> None:
     runner = lab.runner()
     before = runner.run(lab.cell("reader")).trial
-    (keeper,) = _keepers(lab)
+    keeper = lab.keeper()
     keeper.kill()
     psutil.wait_procs([keeper], timeout=10)
     after = runner.run(lab.cell("reader")).trial
