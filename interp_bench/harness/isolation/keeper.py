@@ -380,6 +380,6 @@ def _live(life: Callable[[], None]) -> NoReturn:
         life()
         code = 0
     except Hangup:
-        small_pages()
+        pass
     finally:
         os._exit(code)
