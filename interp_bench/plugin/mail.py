@@ -13,7 +13,7 @@ class Route(Protocol):
     """The workers' end, which is sent to them along with the work."""
 
     def opened(self) -> AbstractContextManager[Callable[[Post], None]]:
-        """Return what takes a post and returns once nothing can happen to it any more, for a while."""
+        """Return, for a while, what takes a post and returns once that outlives its worker."""
         ...
 
 

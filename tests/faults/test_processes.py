@@ -108,12 +108,6 @@ def test_what_ends_by_itself_or_by_its_library_is_no_fault(lab: Lab, name: str) 
     lab.check(f"{_plain(ENDED[name])}\n{FINE}", "ok", "")
 
 
-def _plain(body: str) -> str:
-    import textwrap
-
-    return textwrap.dedent(body).strip()
-
-
 def test_a_keeper_holds_no_more_files_after_many_trials(lab: Lab) -> None:
     runner = lab.runner()
     name = lab.write(FINE)
@@ -122,3 +116,9 @@ def test_a_keeper_holds_no_more_files_after_many_trials(lab: Lab) -> None:
         assert runner.run(lab.cell(name)).trial.status == "ok"
         held.append(settled(lab.keeper().num_fds, None))
     assert held[1] == held[-1], held
+
+
+def _plain(body: str) -> str:
+    import textwrap
+
+    return textwrap.dedent(body).strip()

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Self
 
 from interp_bench.harness.isolation.lineage import descendants, read_quickly
 
@@ -83,12 +82,6 @@ class Memory:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 class Gauge:

@@ -102,7 +102,7 @@ def _children(pid: int) -> list[int]:
 
 
 def read_quickly(path: str) -> bytes:
-    """Return what a small file of the kernel holds; a keeper reads a hundred a second while others compute.
+    """Return what a small file of the kernel holds; a keeper reads dozens a second while others compute.
 
     Raises:
         OSError: it cannot be read.

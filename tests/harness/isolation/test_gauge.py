@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ os.waitpid(child, 0)
 
 
 def _own_bytes(pid: int, shared: int = 0) -> int:
-    with Memory(pid, shared) as memory:
+    with closing(Memory(pid, shared)) as memory:
         return memory.read()
 
 
@@ -76,7 +77,7 @@ def test_shared_memory_counts_unless_it_was_given() -> None:
 
 def test_processes_that_are_gone_have_no_memory() -> None:
     process = subprocess.Popen(["sleep", "60"])
-    with Memory(process.pid) as memory:
+    with closing(Memory(process.pid)) as memory:
         assert memory.read() > 0
         process.kill()
         process.wait()
