@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import scipy.linalg
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from interp_bench.errors import ContractError
+from interp_bench.tracks import variance
 from interp_bench.tracks.base import Metric, Problem, Track, require_finite, require_floating, require_shape
 from interp_bench.tracks.catalogue import CATALOGUE
 
@@ -123,50 +123,29 @@ def firing_f1(found: Tensor, true: Tensor) -> Tensor:
     return 2 * both / (fires.sum(0) + should.sum(0)).clamp(min=1)
 
 
-def explained(samples: Tensor, regressors: Tensor) -> float:
-    """Return R2 of the least-squares fit of centred ``samples`` (n, d) on centred ``regressors`` (n, k)."""
-    x = samples - samples.mean(0)
-    c = regressors - regressors.mean(0)
-    c = c / c.norm(dim=0).clamp(min=torch.finfo(c.dtype).tiny)
-    values, vectors = torch.linalg.eigh(c.T @ c)
-    kept = values > values[-1] * 1e-10  # the rest is rounding: repeated or silent codes
-    shared = vectors[:, kept].T @ (c.T @ x)
-    return float((shared.square() / values[kept, None]).sum() / x.square().sum())
-
-
-def within(samples: Tensor, directions: Tensor) -> float:
-    """Return the share of the variance of ``samples`` (n, d) within the span of ``directions`` (k, d)."""
-    x = samples - samples.mean(0)
-    basis, triangle, _ = scipy.linalg.qr(
-        directions.T.numpy(), mode="economic", pivoting=True, check_finite=False
-    )
-    sizes = abs(triangle.diagonal())  # falling, so that what is below the bound is rounding
-    rank = int((sizes > sizes[0] * 1e-8).sum())
-    if rank == x.shape[1]:
-        return 1.0
-    return float((x @ torch.from_numpy(basis[:, :rank])).square().sum() / x.square().sum())
-
-
 def grade(problem: FeatureProblem, truth: FeatureTruth, answer: Dictionary) -> Mapping[str, float]:
     """Grade an answer; see ``TRACK.metrics`` for the definitions."""
-    x = problem.activations().cpu().double()
+    samples = variance.centred(problem._recorded)
     directions, true = answer.directions.detach().cpu().double(), truth.directions.cpu().double()
-    codes = None if answer.codes is None else answer.codes.detach().cpu().double()
+    codes = None if answer.codes is None else answer.codes.detach().cpu()
     cosine = cosines(directions, true)
     rows, columns = match(cosine.abs())
     matched = cosine[rows, columns]
+    signs = matched.sign()
     if codes is None:
         unit = directions[rows] / directions[rows].norm(dim=1, keepdim=True).clamp(min=1e-300)
-        found = (x - x.mean(0)) @ unit.T
+        found = samples.values @ (unit * signs[:, None]).T
     else:
-        found = codes[:, rows]
-    f1 = firing_f1(found * matched.sign(), truth.codes.cpu()[:, columns])
+        found = codes[:, rows] * signs.to(codes.dtype)
+    f1 = firing_f1(found, truth.codes.cpu()[:, columns])
     nearest = cosine.abs().argmax(dim=1)
     return {
         "mcc": float(matched.abs().sum()) / len(true),
         "f1": float(f1.sum()) / len(true),
         "uniqueness": len(set(nearest.tolist())) / min(len(directions), len(true)),
-        "r2": within(x, directions) if codes is None else explained(x, codes),
+        "r2": variance.within(samples, directions)
+        if codes is None
+        else variance.explained(samples, codes.double()),
     }
 
 

@@ -16,10 +16,8 @@ from interp_bench.tracks.features import (
     FeatureProblem,
     FeatureTruth,
     cosines,
-    explained,
     firing_f1,
     true_answer,
-    within,
 )
 
 PLANE = torch.eye(2)
@@ -107,26 +105,6 @@ def test_without_codes_the_centred_projection_fires() -> None:
 
 def test_f1_of_a_feature_that_neither_fires_nor_should_is_zero() -> None:
     assert firing_f1(torch.zeros(3, 1), torch.zeros(3, 1)).tolist() == [0]
-
-
-def test_r2_by_hand() -> None:
-    samples = torch.tensor([[2.0, 1], [-2, 1], [2, -1], [-2, -1]])  # variances 4 and 1, uncorrelated
-    assert within(samples, torch.tensor([[3.0, 0]])) == pytest.approx(0.8)
-    assert within(samples, torch.tensor([[1.0, 0], [1, 1], [2, 5]])) == pytest.approx(1)
-    assert explained(samples, samples[:, 1:]) == pytest.approx(0.2)
-    assert explained(samples, torch.cat([samples, samples], dim=1)) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("many", [1, 3, 5, 6, 9])
-def test_the_share_within_a_span_is_that_of_the_least_squares_fit(many: int) -> None:
-    generator = torch.Generator().manual_seed(many)
-    samples = torch.randn(50, 6, generator=generator).double()
-    directions = torch.randn(many, 6, generator=generator).double()
-    directions[-1] = directions[0]  # repeated, so that the span is smaller
-    x = samples - samples.mean(0)
-    left = x - x @ torch.linalg.pinv(directions) @ directions
-    assert within(samples, directions) == pytest.approx(float(1 - left.square().sum() / x.square().sum()))
-    assert within(samples, torch.zeros(many, 6).double()) == 0
 
 
 def test_the_truth_scores_one() -> None:
