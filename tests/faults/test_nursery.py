@@ -35,6 +35,11 @@ def test_a_nursery_that_has_died_is_started_again_for_what_is_expected(lab: Lab)
     lab.check(f"{FOUND.format(expected=EXPECTED, other=OTHER)}\n{FINE}", "ok", "")
 
 
+def test_a_technique_computes_in_small_pages(lab: Lab) -> None:
+    get_huge_pages_disabled = 42
+    lab.check(f"assert ctypes.CDLL(None).prctl({get_huge_pages_disabled}, 0, 0, 0, 0) == 1\n{FINE}", "ok", "")
+
+
 def test_a_nursery_that_is_not_wanted_after_all_ends_amid_its_imports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

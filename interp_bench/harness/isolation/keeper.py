@@ -26,6 +26,7 @@ from interp_bench.harness.isolation.lineage import (
     kill_slowly,
     reap,
 )
+from interp_bench.harness.isolation.pages import small_pages
 from interp_bench.harness.isolation.sandbox import Walls, prepare, raise_walls
 from interp_bench.harness.isolation.scratch import Scratch, remove
 from interp_bench.harness.isolation.signpost import look_around
@@ -356,6 +357,7 @@ def keep(channel: socket.socket, load: Callable[[], Show], settings: Settings) -
 
     def live() -> None:
         adopt_orphans()
+        small_pages()
         try:
             show = load()
         except Exception as error:
