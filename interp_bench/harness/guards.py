@@ -60,6 +60,8 @@ class ModuleState:
 
     def _hook_breach(self) -> str:
         for name, part, saved in self._hooks:
+            if all((getattr(part, kind, None) or {}) == saved[kind] for kind in _HOOKS_THAT_RUN):
+                continue
             now = _hooks_of(part)
             counts = [sum(len(state[kind]) for kind in _HOOKS_THAT_RUN) for state in (saved, now)]
             if counts[1] > counts[0]:
@@ -67,11 +69,10 @@ class ModuleState:
                     f"left {counts[1] - counts[0]} hook(s) on {_called(name)}; "
                     "use model.record and model.patch, which take theirs off"
                 )
-            if any(now[kind] != saved[kind] for kind in _HOOKS_THAT_RUN):
-                return (
-                    f"removed or replaced hooks on {_called(name)} that were not its own; "
-                    "take off only what register_forward_hook and the like returned"
-                )
+            return (
+                f"removed or replaced hooks on {_called(name)} that were not its own; "
+                "take off only what register_forward_hook and the like returned"
+            )
         return ""
 
     def _training_breach(self) -> str:

@@ -117,10 +117,10 @@ def match(similarity: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def firing_f1(found: Tensor, true: Tensor) -> Tensor:
-    """Return F1 (n,) of ``found > 0`` as a guess of ``true > 0``, column by column of (n_samples, n)."""
+    """Return F1 (n,) of ``found > 0`` as a guess of ``true > 0``, row by row of (n, n_samples)."""
     fires, should = found > 0, true > 0
-    both = (fires & should).sum(0).double()
-    return 2 * both / (fires.sum(0) + should.sum(0)).clamp(min=1)
+    both = (fires & should).sum(1).double()
+    return 2 * both / (fires.sum(1) + should.sum(1)).clamp(min=1)
 
 
 def grade(problem: FeatureProblem, truth: FeatureTruth, answer: Dictionary) -> Mapping[str, float]:
@@ -134,10 +134,10 @@ def grade(problem: FeatureProblem, truth: FeatureTruth, answer: Dictionary) -> M
     signs = matched.sign()
     if codes is None:
         unit = directions[rows] / directions[rows].norm(dim=1, keepdim=True).clamp(min=1e-300)
-        found = samples.values @ (unit * signs[:, None]).T
+        found = (unit * signs[:, None]) @ samples.values.T
     else:
-        found = codes[:, rows] * signs.to(codes.dtype)
-    f1 = firing_f1(found, truth.codes.cpu()[:, columns])
+        found = codes.T[rows] * signs.to(codes.dtype)[:, None]
+    f1 = firing_f1(found, truth.codes.cpu().T[columns])
     nearest = cosine.abs().argmax(dim=1)
     return {
         "mcc": float(matched.abs().sum()) / len(true),

@@ -104,7 +104,7 @@ def test_without_codes_the_centred_projection_fires() -> None:
 
 
 def test_f1_of_a_feature_that_neither_fires_nor_should_is_zero() -> None:
-    assert firing_f1(torch.zeros(3, 1), torch.zeros(3, 1)).tolist() == [0]
+    assert firing_f1(torch.zeros(1, 3), torch.zeros(1, 3)).tolist() == [0]
 
 
 def test_the_truth_scores_one() -> None:

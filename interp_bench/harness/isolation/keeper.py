@@ -118,9 +118,10 @@ class Keeper:
         except Hangup:
             return
         finally:
-            end_descendants()
-            # Nothing looks at the weights any more; that this process takes its leave need not be waited for.
+            end_descendants(wait=False)
+            # Nothing looks at the weights any more; that memory is given back need not be waited for.
             self._channel.close()
+            end_descendants()
             remove(self._folder)
 
     def _do(self, job: Job) -> None:

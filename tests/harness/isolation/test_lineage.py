@@ -132,6 +132,58 @@ print(psutil.Process().children())
     assert found == ["3", "[]"]
 
 
+COUNTING = """
+import mmap, struct
+counter = mmap.mmap(-1, 8)
+def count():
+    return struct.unpack("q", counter[:])[0]
+if os.fork() == 0:
+    held = bytearray(200 << 20)
+    while True:
+        counter[:] = struct.pack("q", count() + 1)
+while not count():
+    time.sleep(0.01)
+ended = lineage.end_descendants(wait=False)
+before = count()
+time.sleep(0.1)
+print(len(ended), count() - before)
+lineage.end_descendants()
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    print("reaped")
+"""
+
+
+def test_none_does_anything_any_more_where_only_their_memory_is_not_waited_for() -> None:
+    assert run(COUNTING) == ["1", "0", "reaped"]
+
+
+def test_a_process_leaves_once_none_of_its_threads_goes_on() -> None:
+    found = run("""
+import ctypes, threading
+open("/proc/self/comm", "w").write("a) R 1 (b")
+children = []
+def start(what):
+    children.append(os.fork())
+    if children[-1] == 0:
+        what()
+def exit_alone():
+    threading.Thread(target=sleeping).start()
+    exit_thread = 60 if os.uname().machine == "x86_64" else 93
+    ctypes.CDLL(None).syscall(exit_thread, 0)
+start(sleeping)
+start(exit_alone)
+start(lambda: os._exit(0))
+os.waitid(os.P_PID, children[2], os.WEXITED | os.WNOWAIT)
+while "Z" not in open(f"/proc/{children[1]}/stat").read().rpartition(")")[2]:
+    time.sleep(0.01)
+print(*map(lineage._leaves, children))
+print(len(lineage.end_descendants()))
+""")
+    assert found == ["False", "False", "True", "2"]
+
+
 def test_more_children_are_found_than_a_page_lists() -> None:
     found = run("""
 children = []
