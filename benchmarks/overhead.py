@@ -248,7 +248,8 @@ def page(
         "## Over its quicker techniques\n\n"
         f"{len(QUICK_TECHNIQUES) - 2} techniques, guessing and the truth on the same tasks and models "
         f"{', '.join(QUICK[1])}, one seed: a problem takes a tenth of the time, so that what "
-        f"each problem and each trial costs weighs more. Bound: {MOST_RATIO_QUICK:g} times the bare work.\n\n{_ratios(quick_rows)}\n"
+        f"each problem and each trial costs weighs more. Bound: {MOST_RATIO_QUICK:g} times the bare work."
+        f"\n\n{_ratios(quick_rows)}\n"
     )
 
 
