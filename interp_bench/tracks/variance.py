@@ -9,15 +9,14 @@ import numpy as np
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import blas, lapack
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 _ROUNDING = 1e-10
-"""What is left of a code of norm one, squared, once it is explained by others: below this it is rounding."""
+"""An eigenvalue below this share of the largest is rounding."""
 
 _SPANNED = 1e-8
-"""The same of a direction, as a length."""
+"""So is what a direction adds to others, below this share of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,21 +47,13 @@ def centred(samples: Tensor) -> Centred:
 
 
 def explained(samples: Centred, regressors: Tensor) -> float:
-    """Return R2 of the least-squares fit of ``samples`` (n, d) on ``regressors`` (n, k), float64.
-
-    The normal equations are solved by a Cholesky factor with pivoting (LAPACK's pstrf; Higham 2002,
-    "Accuracy and Stability of Numerical Algorithms", section 10.3), which leaves out repeated and silent
-    codes.
-    """
+    """Return R2 of the least-squares fit of ``samples`` (n, d) on ``regressors`` (n, k), float64."""
     codes = regressors - regressors.mean(0)
-    codes /= codes.square().sum(0).sqrt_().clamp_(min=torch.finfo(codes.dtype).tiny)
-    gram = blas.dsyrk(1.0, codes.numpy().T)
-    factor, order, rank, _ = lapack.dpstrf(gram, tol=_ROUNDING * gram.diagonal().max())
-    kept = order[:rank] - 1
-    shared = (codes.T @ samples.values).numpy()[kept]
-    if rank:
-        shared = scipy.linalg.solve_triangular(factor[:rank, :rank], shared, trans="T", check_finite=False)
-    return float((shared * shared).sum() / samples.total)
+    codes /= codes.norm(dim=0).clamp(min=torch.finfo(codes.dtype).tiny)
+    values, vectors = torch.linalg.eigh(codes.T @ codes)
+    kept = values > values[-1] * _ROUNDING  # the rest: repeated or silent codes
+    shared = vectors[:, kept].T @ (codes.T @ samples.values)
+    return float((shared.square() / values[kept, None]).sum() / samples.total)
 
 
 def within(samples: Centred, directions: Tensor) -> float:
