@@ -118,7 +118,7 @@ def test_what_arrives_is_no_stranger(fakes: object) -> None:
 EARLY = """
 say(b"D")
 begun = time.monotonic()
-while time.monotonic() - begun < 0.5:
+while time.monotonic() - begun < 1.0:
     pass
 """
 
@@ -126,7 +126,8 @@ while time.monotonic() - begun < 0.5:
 def test_the_last_word_on_the_end_of_the_call_counts(lab: Lab) -> None:
     trial = lab.run(EARLY + HALF, head=CHANNEL).trial
     assert trial.status == "ok"
-    assert trial.seconds >= 0.5
+    # The keeper's clock starts when it hears of the start, on a busy machine somewhat late.
+    assert 0.5 < trial.seconds
 
 
 def test_who_forges_the_end_of_the_call_is_believed(lab: Lab) -> None:
